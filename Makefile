@@ -1,0 +1,62 @@
+# `make` lists the commands. Each can be repeated; an environment is made again only when
+# pyproject.toml or the set-up changed.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test check lint types imports format build clean distclean
+
+DEV := .venv
+DEMO := .venv-demo
+BIN := $(DEV)/bin
+CLIP := assets/clips/synthetic_solo.mp4
+RUNTIME := $(shell find atpn_mobile -type f ! -name '*.pyc') $(wildcard models/manifest.json models/*.onnx)
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Make .venv with all that development needs (1 to 10 minutes once)
+	@scripts/setup.sh dev
+	@touch $(DEV)/.ready
+
+demo: $(DEMO)/.ready ## Track the bundled clip with the runtime alone (its own .venv-demo; a minute)
+	@echo "Tracking $(CLIP): 240 frames, a few seconds"
+	@mkdir -p out
+	@$(DEMO)/bin/atpn track $(CLIP) --output out/demo.mp4 --results out/demo.jsonl --force
+	@echo "Look at   out/demo.mp4    the clip with landmarks, axes, box and confidence drawn"
+	@echo "          out/demo.jsonl  one line of results per frame"
+
+test: $(DEV)/.ready ## Run the tests
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: lint types imports test ## Everything that must hold: style, types, import rules, tests
+
+lint: $(DEV)/.ready ## Check style and formatting
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(DEV)/.ready ## Check the types
+	@$(BIN)/mypy
+
+imports: $(DEV)/.ready ## Check who imports whom
+	@$(BIN)/lint-imports --no-logo
+
+format: $(DEV)/.ready ## Format the code and mend what can be mended by machine
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+build: $(DEV)/.ready ## Build the wheel and the source archive into dist/
+	@$(BIN)/python -m build --no-isolation --outdir dist
+
+clean: ## Remove results, builds and caches; keep the environments
+	@rm -rf out dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -path './.venv*' -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean ## Remove the environments too
+	@rm -rf $(DEV) $(DEMO)
+
+$(DEV)/.ready: pyproject.toml scripts/setup.sh
+	@scripts/setup.sh dev
+	@touch $@
+
+$(DEMO)/.ready: pyproject.toml scripts/setup.sh $(RUNTIME)
+	@scripts/setup.sh demo
+	@touch $@

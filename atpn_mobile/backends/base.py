@@ -1,0 +1,84 @@
+"""What an inference engine has to offer, and the checks that all engines share."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from atpn_mobile.errors import ModelMismatchError
+from atpn_mobile.manifest import ModelSpec
+from atpn_mobile.types import FloatArray
+
+
+class Backend(Protocol):
+    """One network on one engine."""
+
+    @property
+    def name(self) -> str:
+        """The engine: "onnx", ..."""
+        ...
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The network's input and outputs."""
+        ...
+
+    def run(self, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        """Run the network once.
+
+        Args:
+            inputs: float32 arrays by input name, of the shapes in ``spec``.
+
+        Returns:
+            float32 arrays by output name, of the shapes in ``spec``; the caller's to keep.
+
+        Raises:
+            ModelMismatchError: names or shapes are not those of ``spec``.
+            AtpnError: the backend is closed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the engine; a second call does nothing."""
+        ...
+
+
+def require_outputs(spec: ModelSpec, names: Sequence[str]) -> None:
+    """Check that a network has the outputs a stage reads.
+
+    Raises:
+        ModelMismatchError: one is missing.
+    """
+    found = [output.name for output in spec.outputs]
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise ModelMismatchError(
+            f"expected outputs {list(names)} of model {spec.name!r}, got {found}: missing {missing}"
+        )
+
+
+def check_inputs(spec: ModelSpec, inputs: Mapping[str, FloatArray]) -> None:
+    """Check the arrays handed to a network.
+
+    Raises:
+        ModelMismatchError: a name, shape or dtype is not the one declared.
+    """
+    declared = {spec.input.name: spec.input.shape}
+    _check_arrays(f"inputs of model {spec.name!r}", declared, inputs)
+
+
+def check_outputs(spec: ModelSpec, outputs: Mapping[str, FloatArray]) -> None:
+    """Check the arrays a network gave.
+
+    Raises:
+        ModelMismatchError: a name, shape or dtype is not the one declared.
+    """
+    declared = {output.name: output.shape for output in spec.outputs}
+    _check_arrays(f"outputs of model {spec.name!r}", declared, outputs)
+
+
+def _check_arrays(
+    what: str, declared: Mapping[str, tuple[int, ...]], arrays: Mapping[str, FloatArray]
+) -> None:
+    wanted = {name: (shape, "float32") for name, shape in declared.items()}
+    got = {name: (array.shape, str(array.dtype)) for name, array in arrays.items()}
+    if got != wanted:
+        raise ModelMismatchError(f"expected {what} {wanted}, got {got}")

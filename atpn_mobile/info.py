@@ -1,0 +1,142 @@
+"""What is installed here: versions, engines, and models with the state of their files."""
+
+import importlib
+import importlib.metadata
+import importlib.util
+import pkgutil
+import platform
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from atpn_mobile import backends
+from atpn_mobile._version import __version__
+from atpn_mobile.errors import ChecksumError, ManifestError, ModelNotFoundError
+from atpn_mobile.manifest import Artifact, Manifest, load_manifest
+
+
+def collect_info(models_dir: Path | None = None) -> dict[str, Any]:
+    """Versions, engines and models as plain values for JSON.
+
+    Args:
+        models_dir: folder of manifest.json; None for the models that came with the package.
+
+    Returns:
+        ``version``, ``python``, ``platform``, ``numpy``, ``opencv``; ``engines``; ``models_folder``
+        and ``models``, each file with a ``status`` of "ok", "altered" or "missing"; ``error``, what
+        is wrong with the manifest, or None; ``intact``, whether all is there and unaltered.
+    """
+    report: dict[str, Any] = {
+        "version": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+        "engines": _engines(),
+        "models_folder": None,
+        "models": [],
+        "error": None,
+        "intact": False,
+    }
+    try:
+        manifest = load_manifest(models_dir)
+    except ManifestError as error:
+        report["error"] = str(error)
+        return report
+    report["models_folder"] = str(manifest.folder)
+    report["models"] = _models(manifest)
+    statuses = [file["status"] for model in report["models"] for file in model["artifacts"]]
+    report["intact"] = all(status == "ok" for status in statuses)
+    return report
+
+
+def _engines() -> list[dict[str, Any]]:
+    """Every engine the package has a backend for: one module each, that names what it needs."""
+    distributions = importlib.metadata.packages_distributions()
+    engines = []
+    for found in pkgutil.iter_modules(backends.__path__):
+        backend = importlib.import_module(f"{backends.__name__}.{found.name}")
+        if not hasattr(backend, "ENGINE_MODULE"):  # what the backends share
+            continue
+        module = str(backend.ENGINE_MODULE).partition(".")[0]
+        installed = importlib.util.find_spec(module) is not None
+        names = distributions.get(module, []) if installed else []
+        engines.append(
+            {
+                "name": found.name,
+                "package": names[0] if names else module,
+                "installed": installed,
+                "version": importlib.metadata.version(names[0]) if names else None,
+                "install": backend.INSTALL_HINT,
+            }
+        )
+    return engines
+
+
+def _models(manifest: Manifest) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": model.name,
+            "version": model.version,
+            "task": model.task,
+            "parameters": model.parameters,
+            "macs": model.macs,
+            "license": model.license,
+            "artifacts": [
+                {
+                    "runtime": artifact.runtime,
+                    "precision": artifact.precision,
+                    "path": artifact.path,
+                    "bytes": artifact.size_bytes,
+                    "sha256": artifact.sha256,
+                    "status": _artifact_status(manifest, artifact),
+                }
+                for artifact in model.artifacts
+            ],
+        }
+        for model in manifest.models
+    ]
+
+
+def _artifact_status(manifest: Manifest, artifact: Artifact) -> str:
+    try:
+        manifest.read_artifact(artifact)
+    except ModelNotFoundError:
+        return "missing"
+    except ChecksumError:
+        return "altered"
+    return "ok"
+
+
+def format_info(report: dict[str, Any]) -> str:
+    """A report of ``collect_info`` as lines for people, without a newline at the end."""
+    lines = [
+        f"atpn-mobile {report['version']}",
+        (
+            f"python {report['python']}, numpy {report['numpy']}, OpenCV {report['opencv']}, "
+            f"{report['platform']}"
+        ),
+        "",
+        "engines",
+    ]
+    for engine in report["engines"]:
+        state = f"{engine['package']} {engine['version'] or ''}".rstrip()
+        if not engine["installed"]:
+            state = f"not installed: {engine['install']}"
+        lines.append(f"  {engine['name']:<8} {state}")
+    lines += ["", f"models in {report['models_folder']}" if not report["error"] else "models"]
+    if report["error"]:
+        lines.append(f"  error: {report['error']}")
+    for model in report["models"]:
+        lines.append(
+            f"  {model['name']} {model['version']}, {model['task']}: "
+            f"{model['parameters']:,} parameters, {model['macs'] / 1e6:.1f} M MACs"
+        )
+        lines += [
+            f"    {file['runtime']:<7} {file['precision']:<8} {file['path']}  "
+            f"{file['bytes'] / 1e6:.2f} MB  sha256 {file['sha256'][:12]}  {file['status']}"
+            for file in model["artifacts"]
+        ]
+    return "\n".join(lines)

@@ -1,0 +1,419 @@
+"""FaceTracker: detect once, then follow each face by its own landmarks.
+
+The only module that knows all stages. State lives in the tracks and nowhere else.
+"""
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+from atpn_mobile.association import Box, distinct_faces, overlaps_any
+from atpn_mobile.backends import create_backend
+from atpn_mobile.backends.base import Backend, require_outputs
+from atpn_mobile.config import TrackerConfig
+from atpn_mobile.decode import ALIGNMENT_OUTPUTS, Alignment, decode_alignment
+from atpn_mobile.detector import Detector, NetworkDetector
+from atpn_mobile.errors import AtpnError, InvalidFrameError
+from atpn_mobile.gate import passes_gate
+from atpn_mobile.geometry import box_from_landmarks, roi_from_box
+from atpn_mobile.manifest import load_manifest
+from atpn_mobile.preprocess import check_frame, crop_tensor
+from atpn_mobile.smoothing import OneEuroFilter
+from atpn_mobile.types import (
+    Detection,
+    Face,
+    FloatArray,
+    Frame,
+    Roi,
+    Source,
+    StageTimings,
+    TrackResult,
+)
+
+ALIGNMENT_MODEL = "atpn"
+DETECTION_MODEL = "detector"
+ASSUMED_FRAME_RATE_HZ = 30.0  # of frames that come without a timestamp
+MIN_FACE_SIZE = 1.0  # pixels: below it a face is a point, and its region has no size
+NO_TRACK = -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sighting:
+    """A face that the network sees in the present frame."""
+
+    alignment: Alignment
+    roi: Roi  # where the network looked
+    box: Box  # of the landmarks
+    next_roi: Roi  # where to look in the next frame
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Track:
+    """What is carried from frame to frame for one face."""
+
+    track_id: int
+    roi: Roi
+    smoother: OneEuroFilter | None
+
+
+class _StageClock:
+    """Adds up the wall time of the stages of one frame."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self._spent_ms = {"detector": 0.0, "crop": 0.0, "network": 0.0}
+
+    @contextmanager
+    def stage(self, name: Literal["detector", "crop", "network"]) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._spent_ms[name] += (time.perf_counter() - start) * 1000.0
+
+    def timings(self) -> StageTimings:
+        total_ms = (time.perf_counter() - self._start) * 1000.0
+        spent = self._spent_ms
+        rest_ms = max(0.0, total_ms - sum(spent.values()))
+        return StageTimings(spent["detector"], spent["crop"], spent["network"], rest_ms)
+
+
+class FaceTracker:
+    """Landmarks, head pose and presence of the faces in a video or a picture.
+
+    A face is found once by the detector and then followed by the region of its own landmarks; the
+    detector is asked again when the network no longer sees a face there. Landmarks of a video are
+    smoothed (``raw_landmarks`` are not); the head pose is the network's, unsmoothed.
+
+    Same frames, same options, same results. One tracker serves one video and one thread.
+
+    Example:
+        >>> with FaceTracker() as tracker:  # doctest: +SKIP
+        ...     for frame in frames:
+        ...         for face in tracker.track(frame).faces:
+        ...             print(face.track_id, face.presence, face.pose.yaw_deg)
+    """
+
+    def __init__(
+        self,
+        backend: str | Backend = "auto",
+        config: TrackerConfig | None = None,
+        *,
+        detector: Detector | None = None,
+        models_dir: Path | str | None = None,
+    ) -> None:
+        """Load the networks.
+
+        Args:
+            backend: name of an engine, "auto" for the first one installed, or a backend that runs
+                the alignment network; such a backend stays the caller's to close.
+            config: options; the defaults when None.
+            detector: finds the faces; the project's own detector when None.
+            models_dir: folder of a manifest.json with its files; None for the models that came
+                with the package. Not read when both a backend and a detector are handed in.
+
+        Raises:
+            BackendUnavailableError: the engine is unknown or not installed.
+            ManifestError: the manifest is missing or broken.
+            ModelNotFoundError: a model or its file is missing.
+            ChecksumError: a model file is not the one its manifest describes.
+            ModelMismatchError: a network's inputs or outputs are not the expected ones.
+        """
+        self._config = TrackerConfig() if config is None else config
+        with ExitStack() as resources:
+            if isinstance(backend, str):
+                self._backend = self._load(resources, backend, ALIGNMENT_MODEL, models_dir)
+            else:
+                self._backend = backend
+            require_outputs(self._backend.spec, ALIGNMENT_OUTPUTS)
+            if detector is None:
+                engine = backend if isinstance(backend, str) else "auto"
+                network = self._load(resources, engine, DETECTION_MODEL, models_dir)
+                detector = NetworkDetector(network, self._config.detector, color=self._config.color)
+            self._detector = detector
+            self._resources = resources.pop_all()
+        self._closed = False
+        self._tracks: list[_Track] = []
+        self._next_track_id = 0
+        self._frame_index = 0
+        self._frames_since_detector = 0
+
+    def _load(
+        self, resources: ExitStack, engine: str, model: str, models_dir: Path | str | None
+    ) -> Backend:
+        backend = create_backend(
+            engine,
+            load_manifest(models_dir),
+            model,
+            self._config.precision,
+            self._config.num_threads,
+        )
+        resources.callback(backend.close)
+        return backend
+
+    @property
+    def config(self) -> TrackerConfig:
+        """The options it was made with."""
+        return self._config
+
+    @property
+    def backend_name(self) -> str:
+        """The engine of the alignment network."""
+        return self._backend.name
+
+    def track(self, frame: Frame, timestamp_s: float | None = None) -> TrackResult:
+        """Follow the faces into the next frame of a video.
+
+        Args:
+            frame: (H, W, 3) uint8, channels in the order of ``config.color``.
+            timestamp_s: time of the frame, seconds; used for smoothing. None: frames since the
+                start or ``reset()``, at 30 per second. A time that does not increase is allowed;
+                it starts the smoothing anew.
+
+        Returns:
+            The faces by track_id; the frame's time; the time spent.
+
+        Raises:
+            InvalidFrameError: the frame or timestamp cannot be used; the tracks stay as they were.
+            AtpnError: the tracker is closed.
+        """
+        self._require_open()
+        clock = _StageClock()
+        picture = check_frame(frame)
+        now_s = self._check_timestamp(timestamp_s)
+
+        looks = [(track, self._sight(picture, track.roi, clock)) for track in self._tracks]
+        followed = self._one_track_per_face(
+            [(track, sighting) for track, sighting in looks if sighting is not None]
+        )
+        detector_due = self._is_detector_due(len(followed))
+        fresh: list[_Sighting] = []
+        if detector_due:
+            known = [sighting.box for _, sighting in followed]
+            fresh = self._find(picture, known, self._config.max_faces - len(followed), clock)
+
+        # Everything that can fail is behind us: from here on the state changes.
+        faces = [self._face(track, seen, "tracked", now_s) for track, seen in followed]
+        new_tracks = [self._new_track(sighting) for sighting in fresh]
+        faces += [
+            self._face(track, sighting, "detected", now_s)
+            for track, sighting in zip(new_tracks, fresh, strict=True)
+        ]
+        self._tracks = [replace(track, roi=seen.next_roi) for track, seen in followed] + new_tracks
+        self._frames_since_detector = 1 if detector_due else self._frames_since_detector + 1
+        self._frame_index += 1
+        return TrackResult(tuple(faces), now_s, clock.timings(), detector_due)
+
+    def detect(self, frame: Frame) -> TrackResult:
+        """Find the faces of one picture; tracks are neither used nor changed.
+
+        Args:
+            frame: (H, W, 3) uint8, channels in the order of ``config.color``.
+
+        Returns:
+            At most ``config.max_faces`` faces, best detection first, unsmoothed, with track_id -1
+            and timestamp 0.
+
+        Raises:
+            InvalidFrameError: the frame cannot be used.
+            AtpnError: the tracker is closed.
+        """
+        self._require_open()
+        clock = _StageClock()
+        picture = check_frame(frame)
+        found = self._find(picture, [], self._config.max_faces, clock)
+        faces = tuple(
+            _unsmoothed_face(sighting.alignment, sighting.roi, "detected") for sighting in found
+        )
+        return TrackResult(faces, 0.0, clock.timings(), detector_ran=True)
+
+    def align(self, frame: Frame, rois: Iterable[Roi]) -> tuple[Face, ...]:
+        """Run the network on regions of your own; no detector, no gate, no tracks.
+
+        Args:
+            frame: (H, W, 3) uint8, channels in the order of ``config.color``.
+            rois: the regions; ``roi_from_box`` makes one of a face box.
+
+        Returns:
+            One face per region, in their order, unsmoothed, with track_id -1 and source
+            "detected"; ``presence`` tells whether the region shows a face.
+
+        Raises:
+            InvalidFrameError: the frame cannot be used.
+            AtpnError: the tracker is closed, or the network gave numbers that are not finite.
+        """
+        self._require_open()
+        clock = _StageClock()
+        picture = check_frame(frame)
+        faces = []
+        for roi in rois:
+            alignment = self._look(picture, roi, clock)
+            if alignment is None:
+                raise AtpnError(f"expected finite numbers from the network, got others for {roi}")
+            faces.append(_unsmoothed_face(alignment, roi, "detected"))
+        return tuple(faces)
+
+    def reset(self) -> None:
+        """Forget the tracks: from here on it behaves like a new tracker, ids from 0 included.
+
+        Raises:
+            AtpnError: the tracker is closed.
+        """
+        self._require_open()
+        self._tracks = []
+        self._next_track_id = 0
+        self._frame_index = 0
+        self._frames_since_detector = 0
+
+    def close(self) -> None:
+        """Free the networks it loaded; a second call does nothing."""
+        self._closed = True
+        self._resources.close()
+
+    def __enter__(self) -> "FaceTracker":
+        """The tracker itself; it is closed at the end of the block."""
+        self._require_open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise AtpnError("expected an open FaceTracker, this one was closed")
+
+    def _check_timestamp(self, timestamp_s: float | None) -> float:
+        if timestamp_s is None:
+            return self._frame_index / ASSUMED_FRAME_RATE_HZ
+        try:
+            seconds = float(timestamp_s)
+        except (TypeError, ValueError, OverflowError):
+            seconds = math.nan
+        if not math.isfinite(seconds):
+            raise InvalidFrameError(f"expected timestamp_s as finite seconds, got {timestamp_s!r}")
+        return seconds
+
+    def _look(self, picture: Frame, roi: Roi, clock: _StageClock) -> Alignment | None:
+        """Run the network on a region; None when its numbers are not finite."""
+        spec = self._backend.spec.input
+        with clock.stage("crop"):
+            tensor = crop_tensor(picture, roi, spec, self._config.color)
+        with clock.stage("network"):
+            outputs = self._backend.run({spec.name: tensor})
+        return decode_alignment(outputs, roi)
+
+    def _sight(self, picture: Frame, roi: Roi, clock: _StageClock) -> _Sighting | None:
+        """Look for a face in a region; None when there is none to follow."""
+        alignment = self._look(picture, roi, clock)
+        if alignment is None or not passes_gate(
+            alignment.presence, self._config.presence_threshold
+        ):
+            return None
+        next_roi = self._next_roi(alignment.landmarks, picture)
+        if next_roi is None:
+            return None
+        return _Sighting(alignment, roi, box_from_landmarks(alignment.landmarks), next_roi)
+
+    def _next_roi(self, landmarks: FloatArray, picture: Frame) -> Roi | None:
+        """Where to look next; None when that is no region, or one beside the picture."""
+        box = box_from_landmarks(landmarks)
+        if _longer_side(box) < MIN_FACE_SIZE:
+            return None
+        roi = roi_from_box(box, self._config.roi_extension)
+        height, width = picture.shape[:2]
+        reach = (
+            roi.size / 2.0 + 0.5
+        )  # pixel centres are at integers: the edge lies half a pixel out
+        inside_x = -reach < roi.center_x < width - 1 + reach
+        inside_y = -reach < roi.center_y < height - 1 + reach
+        return roi if inside_x and inside_y else None
+
+    def _acquire(
+        self, picture: Frame, detection: Detection, clock: _StageClock
+    ) -> _Sighting | None:
+        """Turn a detection into a face, or into None.
+
+        The network looks twice: its first landmarks give the region in which a tracked face would
+        be looked for, so the first frame of a track is as good as the others. The second look is
+        the one that has to pass the gate: the first may be off by the detector's error.
+        """
+        roi = roi_from_box(detection.box_xyxy, self._config.roi_extension)
+        first = self._look(picture, roi, clock)
+        refined = None if first is None else self._next_roi(first.landmarks, picture)
+        return None if refined is None else self._sight(picture, refined, clock)
+
+    def _find(
+        self, picture: Frame, known: Sequence[Box], limit: int, clock: _StageClock
+    ) -> list[_Sighting]:
+        """Ask the detector for at most ``limit`` faces that are not among the known boxes."""
+        with clock.stage("detector"):
+            detections = self._detector.detect(picture)
+        taken = list(known)
+        found: list[_Sighting] = []
+        for detection in detections:
+            if len(found) == limit:
+                break
+            if overlaps_any(detection.box_xyxy, taken, self._config.same_face_iou):
+                continue
+            sighting = self._acquire(picture, detection, clock)
+            if sighting is None or overlaps_any(sighting.box, taken, self._config.same_face_iou):
+                continue
+            taken.append(sighting.box)
+            found.append(sighting)
+        return found
+
+    def _one_track_per_face(
+        self, seen: Sequence[tuple[_Track, _Sighting]]
+    ) -> list[tuple[_Track, _Sighting]]:
+        boxes = [sighting.box for _, sighting in seen]
+        presences = [sighting.alignment.presence for _, sighting in seen]
+        kept = distinct_faces(boxes, presences, self._config.same_face_iou)
+        return [seen[index] for index in kept]
+
+    def _is_detector_due(self, num_followed: int) -> bool:
+        if num_followed >= self._config.max_faces:
+            return False
+        just_lost = num_followed < len(self._tracks)
+        waited = self._frames_since_detector >= self._config.detect_interval_frames
+        return num_followed == 0 or just_lost or waited
+
+    def _new_track(self, sighting: _Sighting) -> _Track:
+        smoothing = self._config.smoothing
+        smoother = None if smoothing is None else OneEuroFilter(smoothing)
+        track = _Track(self._next_track_id, sighting.next_roi, smoother)
+        self._next_track_id += 1
+        return track
+
+    def _face(self, track: _Track, sighting: _Sighting, source: Source, now_s: float) -> Face:
+        face = _unsmoothed_face(sighting.alignment, sighting.roi, source)
+        if track.smoother is None:
+            return replace(face, track_id=track.track_id)
+        landmarks = track.smoother.smooth(face.raw_landmarks, now_s, _longer_side(sighting.box))
+        return replace(face, track_id=track.track_id, landmarks=landmarks)
+
+
+def _unsmoothed_face(alignment: Alignment, roi: Roi, source: Source) -> Face:
+    return Face(
+        track_id=NO_TRACK,
+        landmarks=alignment.landmarks.copy(),  # not the same array twice: a caller may write to it
+        raw_landmarks=alignment.landmarks,
+        presence=alignment.presence,
+        pose=alignment.pose,
+        roi=roi,
+        source=source,
+    )
+
+
+def _longer_side(box: Box) -> float:
+    return max(box[2] - box[0], box[3] - box[1])

@@ -1,0 +1,164 @@
+import math
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from atpn_mobile import geometry
+from atpn_mobile.errors import InvalidFrameError
+from atpn_mobile.types import HeadPose, Roi
+
+RESOLUTION = 112
+
+
+def numbers(low, high):
+    return st.floats(low, high, allow_nan=False)
+
+
+rois = st.builds(
+    Roi, numbers(-500, 2000), numbers(-500, 2000), numbers(4, 2000), numbers(-math.pi, math.pi)
+)
+angles = numbers(-3.1, 3.1)
+pitches = numbers(-1.5, 1.5)  # at +-90 degrees yaw and roll cannot be told apart
+boxes = st.tuples(numbers(-300, 300), numbers(-300, 300), numbers(1, 300), numbers(1, 300)).map(
+    lambda box: (box[0], box[1], box[0] + box[2], box[1] + box[3])
+)
+
+
+def wrapped_deg(angle):
+    return (angle + 180.0) % 360.0 - 180.0
+
+
+@given(rois)
+def test_landmarks_go_to_the_frame_and_back(roi):
+    points = np.random.default_rng(0).uniform(-0.3, 1.3, (98, 2)).astype(np.float32)
+    back = geometry.landmarks_to_crop(geometry.landmarks_to_frame(points, roi), roi)
+    # float32 resolves 0.00025 of a pixel at 2000 to 4000
+    assert np.abs(back - points).max() < 2e-6 + 1e-3 / roi.size
+
+
+@given(rois)
+def test_crop_matrix_and_landmarks_share_one_map(roi):
+    pixels = np.array([[0.0, 0.0], [111.0, 0.0], [40.0, 77.0]])
+    matrix = geometry.crop_to_frame_matrix(roi, RESOLUTION)
+    by_matrix = pixels @ matrix[:, :2].T + matrix[:, 2]
+    units = ((pixels + 0.5) / RESOLUTION).astype(np.float32)
+    np.testing.assert_allclose(geometry.landmarks_to_frame(units, roi), by_matrix, atol=2e-3)
+
+
+def test_crop_of_a_region_of_its_own_size_is_a_copy():
+    frame = np.random.default_rng(1).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    roi = Roi(100.5, 80.5, 112.0)  # pixels 45..156 and 25..136
+    np.testing.assert_array_equal(
+        geometry.crop_frame(frame, roi, RESOLUTION), frame[25:137, 45:157]
+    )
+
+
+def test_crop_is_black_outside_the_frame():
+    frame = np.full((50, 50, 3), 255, np.uint8)
+    crop = geometry.crop_frame(frame, Roi(-24.5, 24.5, 100.0), 100)
+    assert crop[:, :74].max() == 0
+    assert crop[30:70, 76:].min() == 255
+
+
+def test_a_point_is_found_where_the_rotated_crop_shows_it():
+    frame = np.zeros((240, 320, 3), np.uint8)
+    cv2.circle(frame, (190, 90), 4, (255, 255, 255), -1)
+    roi = Roi(160.0, 120.0, 150.0, math.radians(35.0))
+    crop = geometry.crop_frame(frame, roi, RESOLUTION)
+    rows, columns = np.nonzero(crop[:, :, 0] > 127)
+    seen = np.array([[columns.mean(), rows.mean()]])
+    expected = geometry.landmarks_to_crop(np.array([[190.0, 90.0]], np.float32), roi)
+    np.testing.assert_allclose((seen + 0.5) / RESOLUTION, expected, atol=0.01)
+
+
+def test_clockwise_rotation_brings_an_upright_crop():
+    # A head tilted clockwise has its top to the right of its middle: the crop turns it upright.
+    roi = Roi(0.0, 0.0, 10.0, math.radians(30.0))
+    top_of_head = np.array([[math.sin(roi.rotation_rad), -math.cos(roi.rotation_rad)]], np.float32)
+    np.testing.assert_allclose(
+        geometry.landmarks_to_crop(top_of_head, roi), [[0.5, 0.4]], atol=1e-6
+    )
+
+
+def test_roi_is_one_and_a_half_times_the_longer_side():
+    assert geometry.roi_from_box((10.0, 20.0, 50.0, 100.0)) == Roi(30.0, 60.0, 120.0)
+    landmarks = np.array([[10.0, 20.0], [50.0, 100.0], [30.0, 40.0]], np.float32)
+    assert geometry.roi_from_landmarks(landmarks) == Roi(30.0, 60.0, 120.0)
+
+
+@pytest.mark.parametrize("box", [(5.0, 5.0, 5.0, 5.0), (0.0, 0.0, math.nan, 1.0)])
+def test_roi_of_an_empty_box_is_an_error(box):
+    with pytest.raises(InvalidFrameError):
+        geometry.roi_from_box(box)
+
+
+@given(boxes, numbers(0, 1))
+def test_box_from_roi_undoes_roi_from_box(box, extension):
+    left, top, right, bottom = geometry.box_from_roi(
+        geometry.roi_from_box(box, extension), extension
+    )
+    assert right - left == pytest.approx(max(box[2] - box[0], box[3] - box[1]))
+    assert left + right == pytest.approx(box[0] + box[2], abs=1e-6)
+    assert top + bottom == pytest.approx(box[1] + box[3], abs=1e-6)
+
+
+@given(boxes, boxes)
+def test_iou_is_a_symmetric_share(a, b):
+    iou = geometry.box_iou(a, b)
+    assert 0.0 <= iou <= 1.0 + 1e-9
+    assert iou == pytest.approx(geometry.box_iou(b, a))
+    assert geometry.box_iou(a, a) == pytest.approx(1.0)
+
+
+def test_iou_of_known_boxes():
+    assert geometry.box_iou((0, 0, 2, 2), (1, 0, 3, 2)) == pytest.approx(1 / 3)
+    assert geometry.box_iou((0, 0, 1, 1), (1, 0, 2, 1)) == 0.0  # touching
+    assert geometry.box_iou((0, 0, 1, 1), (5, 5, 6, 6)) == 0.0
+
+
+@given(angles, pitches, angles)
+def test_angles_go_to_a_rotation_and_back(yaw, pitch, roll):
+    rotation = geometry.rotation_from_euler(yaw, pitch, roll)
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
+    assert np.linalg.det(rotation) == pytest.approx(1.0)
+    assert geometry.euler_from_rotation(rotation) == pytest.approx((yaw, pitch, roll), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("angles_deg", "nose_x", "nose_y"),
+    [
+        ((20, 0, 0), -1, 0),  # yaw > 0: to the left edge of the image
+        ((0, 20, 0), 0, 1),  # pitch > 0: up (y up in camera axes)
+    ],
+)
+def test_signs_of_yaw_and_pitch(angles_deg, nose_x, nose_y):
+    rotation = geometry.rotation_from_euler(*(math.radians(angle) for angle in angles_deg))
+    nose = rotation @ np.array([0.0, 0.0, 1.0])  # the face looks along its own z
+    assert np.sign(np.round(nose[:2], 9)).tolist() == [nose_x, nose_y]
+
+
+def test_sign_of_roll():
+    rotation = geometry.rotation_from_euler(0.0, 0.0, math.radians(20))
+    crown = rotation @ np.array([0.0, 1.0, 0.0])
+    assert crown[0] > 0  # clockwise in the image: the crown moves to the right
+
+
+@given(angles, pitches, angles)
+def test_mirroring_changes_the_sign_of_yaw_and_roll(yaw, pitch, roll):
+    assume(abs(abs(yaw) - math.pi) > 0.01)
+    assume(abs(abs(roll) - math.pi) > 0.01)
+    mirrored = geometry.mirror_rotation(geometry.rotation_from_euler(yaw, pitch, roll))
+    assert geometry.euler_from_rotation(mirrored) == pytest.approx((-yaw, pitch, -roll), abs=1e-6)
+
+
+@given(angles, pitches, angles, numbers(-3, 3))
+def test_roll_follows_a_turn_of_the_image_with_slope_one(yaw, pitch, roll, turn):
+    rotation = geometry.rotation_from_euler(yaw, pitch, roll)
+    before, after = HeadPose(rotation), HeadPose(geometry.rotate_in_image(rotation, turn))
+    change = wrapped_deg(after.roll_deg - before.roll_deg - math.degrees(turn))
+    assert change == pytest.approx(0.0, abs=1e-4)
+    assert after.pitch_deg == pytest.approx(before.pitch_deg, abs=1e-4)
+    assert wrapped_deg(after.yaw_deg - before.yaw_deg) == pytest.approx(0.0, abs=1e-4)
