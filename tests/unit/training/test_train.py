@@ -1,0 +1,211 @@
+import json
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from training.__main__ import main
+from training.data.packs import read_pack
+from training.data.sample import DatasetError
+from training.network.atpn import Atpn
+from training.recipes import COMPACT, PAPER, RECIPES
+from training.schedule import learning_rate_factor
+from training.train import (
+    CHECKPOINT,
+    LOG,
+    Averager,
+    RunOptions,
+    StageRun,
+    set_trainable,
+    shortened,
+    train,
+)
+from training.weights import WeightsError, load_weights, read_weights, save_weights
+
+
+def write_pack(path, count, *, faces, size=48):
+    rng = np.random.default_rng(len(path.name))
+    encoded, offset = [], [0]
+    for _ in range(count):
+        _, data = cv2.imencode(".jpg", rng.integers(0, 256, (size, size, 3)).astype(np.uint8))
+        encoded.append(data.ravel())
+        offset.append(offset[-1] + data.size)
+    arrays = {
+        "jpeg": np.concatenate(encoded),
+        "offset": np.array(offset),
+        "name": np.array([f"p{i}" for i in range(count)]),
+        "split": np.array(["val" if i < 2 else "train" for i in range(count)]),
+    }
+    if faces:
+        arrays["points98"] = rng.uniform(10, 38, (count, 98, 2)).astype(np.float32)
+        arrays["rotation"] = np.repeat(np.eye(3, dtype=np.float32)[None], count, axis=0)
+    np.savez(path, **arrays)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("packs")
+    for name in COMPACT.faces:
+        write_pack(folder / name, 4, faces=True)
+    write_pack(folder / COMPACT.backgrounds, 3, faces=False)
+    write_pack(folder / COMPACT.hard_negatives, 3, faces=False)
+    return folder
+
+
+def tiny(recipe, steps=2):
+    stages = tuple(replace(stage, crops=4 * steps, batch=4) for stage in recipe.stages)
+    return replace(recipe, stages=stages)
+
+
+def options(data, out, **changes):
+    plain = RunOptions(data, out, workers=0, threads=1, checkpoint_every=1, validate_every=2)
+    return replace(plain, **changes)
+
+
+def same(one, two):
+    first, second = read_weights(one)[0], read_weights(two)[0]
+    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_a_run_leaves_weights_log_and_curve_and_repeats(data, tmp_path):
+    one = train(tiny(COMPACT), options(data, tmp_path / "one"))
+    two = train(tiny(COMPACT), options(data, tmp_path / "two"))
+    assert same(one, two)
+    other = train(replace(tiny(COMPACT), seed=9), options(data, tmp_path / "other"))
+    assert not same(one, other)
+    records = [json.loads(line) for line in (tmp_path / "one" / LOG).read_text().splitlines()]
+    assert [record["stage"] for record in records] == ["alignment", "heads"]
+    assert records[0]["nme_faces_helen"] > 0
+    assert cv2.imread(str(tmp_path / "one" / "curve.png")) is not None
+    assert read_weights(one)[1]["recipe"] == "compact"
+
+
+class InterruptionError(Exception):
+    pass
+
+
+def test_a_resumed_run_ends_as_if_it_had_not_stopped(data, tmp_path, monkeypatch):
+    whole = train(tiny(COMPACT, 3), options(data, tmp_path / "whole"))
+    train_on = StageRun.train_on
+
+    def stop_at_the_third(run, batch):
+        if run.step == 2 and run.stage.name == "alignment":
+            raise InterruptionError
+        return train_on(run, batch)
+
+    monkeypatch.setattr(StageRun, "train_on", stop_at_the_third)
+    with pytest.raises(InterruptionError):
+        train(tiny(COMPACT, 3), options(data, tmp_path / "cut"))
+    monkeypatch.undo()
+    assert (tmp_path / "cut" / CHECKPOINT).is_file()
+    resumed = train(tiny(COMPACT, 3), options(data, tmp_path / "cut", resume=True))
+    assert same(whole, resumed)
+
+
+def test_resume_without_a_checkpoint_is_an_error(data, tmp_path):
+    with pytest.raises(DatasetError, match="checkpoint"):
+        train(tiny(COMPACT), options(data, tmp_path, resume=True))
+
+
+def test_the_heads_leave_backbone_and_alignment_alone(data, tmp_path):
+    weights = train(tiny(COMPACT), options(data, tmp_path / "first"))
+    init = RunOptions(data, tmp_path / "second", workers=0, threads=1, init=weights)
+    heads = replace(tiny(COMPACT), stages=tiny(COMPACT).stages[1:], seed=5)
+    before, after = read_weights(weights)[0], read_weights(train(heads, init))[0]
+    changed = {key.split(".")[0] for key in before if not torch.equal(before[key], after[key])}
+    assert changed == {"tracking", "pose"}
+
+
+def test_the_papers_stages_train_one_branch_each():
+    network = Atpn()
+    for stage in PAPER.stages:
+        set_trainable(network, stage.branches)
+        trained = {name for name, child in network.named_children() if child.training}
+        expected = {"backbone", "alignment"} if stage.name == "alignment" else {stage.name}
+        assert trained == expected
+
+
+def test_the_papers_recipe_keeps_ten_negatives_per_positive():
+    assert PAPER.stages[1].data.negatives == pytest.approx(10 / 11)
+    assert all(stage.batch == 128 for stage in PAPER.stages)
+    assert all(stage.learning_rate == 0.001 for stage in PAPER.stages)
+
+
+def test_average_moves_towards_the_network():
+    network = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.zeros_(network.weight)
+    average = Averager(network, 0.9)
+    torch.nn.init.ones_(network.weight)
+    values = []
+    for _ in range(200):
+        average.update(network)
+        values.append(average.network.weight.item())
+    assert values == sorted(values)
+    assert values[-1] == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "steps"])
+def test_learning_rate_ends_lower_than_it_peaks(schedule):
+    factors = [learning_rate_factor(schedule, i / 1000) for i in range(1001)]
+    assert max(factors) == pytest.approx(1.0, abs=1e-3)
+    assert factors[-1] <= 0.01
+    assert min(factors) > 0
+
+
+def test_stage_lengths_can_be_changed():
+    recipe = shortened(COMPACT, {"heads": 640}, seed=4)
+    assert [stage.crops for stage in recipe.stages] == [COMPACT.stages[0].crops, 640]
+    assert recipe.seed == 4
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_weights(torch.nn.Linear(2, 2), path, {})
+    with pytest.raises(WeightsError, match="Atpn"):
+        load_weights(Atpn(), path)
+    path.write_bytes(b"not safetensors")
+    with pytest.raises(WeightsError, match="damaged"):
+        read_weights(path)
+    with pytest.raises(WeightsError, match="no file"):
+        read_weights(tmp_path / "missing.safetensors")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["weights.safetensors"]
+
+
+def test_evaluate_command_measures_packs(data, tmp_path, capsys):
+    weights = tmp_path / "weights.safetensors"
+    save_weights(Atpn(), weights, {"network": "atpn"})
+    command = ["evaluate", "--weights", str(weights), "--data", str(data), "--json", "-"]
+    assert main(command) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["landmarks faces_helen"]["faces"] == 2
+    assert report["landmarks faces_helen"]["nme_98_percent"] > 0
+    assert 0 <= report["presence"]["average_precision"] <= 1
+    dataset = ["--dataset", f"pack:{data / 'faces_ytf.npz'}:val"]
+    assert main(["evaluate", "--weights", str(weights), *dataset]) == 0
+    assert "nme_98_percent" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate", "--weights", "nowhere.safetensors", "--data", "."], "no file"),
+        (["train", "--recipe", "compact", "--data", "nowhere", "--out", "{out}"], "no file"),
+    ],
+)
+def test_unusable_input_is_one_line_and_status_2(arguments, message, tmp_path, capsys):
+    assert main([a.format(out=tmp_path) for a in arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_recipes_are_listed(capsys):
+    assert main(["recipes"]) == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in RECIPES)
+
+
+def test_packs_of_the_fixture_are_readable(data):
+    assert len(read_pack(data / "faces_helen.npz", "train")) == 2

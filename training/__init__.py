@@ -1,0 +1,1 @@
+"""Reference networks, their training data and their training. Needs the extra ``train``."""

@@ -1,0 +1,1 @@
+"""Readers of training data: every format becomes a sequence of ``Sample``."""

@@ -1,0 +1,1 @@
+"""Training of the face detector: pictures, composed frames, targets, loss, loop, evaluation."""

@@ -1,0 +1,324 @@
+"""Accuracy of ATPN on held-out data: landmarks, head pose and presence, by the field's measures."""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from atpn_mobile.geometry import crop_frame, roi_from_landmarks, rotation_from_euler
+from atpn_mobile.landmarks import TO_68
+from atpn_mobile.types import FloatArray, Frame, Roi
+from training.augment import AugmentConfig
+from training.data.crops import (
+    Crop,
+    CropConfig,
+    CropDataset,
+    FaceSource,
+    LabelledFace,
+    cut_face,
+    load_faces,
+)
+from training.data.packs import read_pack
+from training.data.registry import open_dataset
+from training.data.sample import DatasetError, Sample
+from training.metrics import (
+    auc,
+    average_precision,
+    failure_rate,
+    false_accept_at_true_accept,
+    nme_percent,
+    pose_mae_deg,
+)
+from training.network.atpn import Atpn, AtpnOutput
+from training.network.config import INPUT_SIZE
+from training.weights import load_weights
+
+BATCH = 64
+GATE = 0.7  # presence at which a track is kept
+INNER_51 = slice(17, 68)  # the 68-point scheme without its outline
+POSE_SOURCE = "faces_synthetic.npz"  # the one pack whose rotations are exact
+FACE_PACKS = ("faces_helen.npz", "faces_ytf.npz", "faces_synthetic.npz")
+
+# How the presence test moves its faces: as far as a tracker's region is off from frame to frame.
+PRESENCE_JITTER = AugmentConfig(
+    shift=0.04,
+    log_scale=0.06,
+    rotation_deg=8.0,
+    grey=0.0,
+    channels=0.0,
+    blur=0.0,
+    noise=0.0,
+    low_resolution=0.0,
+    jpeg=0.0,
+    occlusion=0.0,
+)
+NEGATIVE_KINDS: Mapping[str, CropConfig] = {
+    "backgrounds": CropConfig(PRESENCE_JITTER, 1.0, hard_negatives=0.0, shifted_negatives=0.0),
+    "backs of heads": CropConfig(PRESENCE_JITTER, 1.0, hard_negatives=1.0, shifted_negatives=0.0),
+    "beside the face": CropConfig(PRESENCE_JITTER, 1.0, hard_negatives=0.0, shifted_negatives=1.0),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PresenceSet:
+    """Crops with and without a face.
+
+    Attributes:
+        images: (112, 112, 3) RGB crops.
+        is_face: (N,) bool.
+        kind: where each crop comes from.
+    """
+
+    images: list[Frame]
+    is_face: NDArray[np.bool_]
+    kind: list[str]
+
+
+def plain_crops(faces: Sequence[LabelledFace]) -> list[Crop]:
+    """Each face in the region of its own landmarks, unchanged."""
+    return [cut_face(face, roi_from_landmarks(face.points98), mirrored=False) for face in faces]
+
+
+@torch.inference_mode()
+def predict(network: Atpn, images: Sequence[Frame]) -> AtpnOutput:
+    """Run a network over (112, 112, 3) crops.
+
+    The network is put into evaluation mode for the call and back afterwards.
+
+    Returns:
+        outputs on the CPU, concatenated along the batch.
+    """
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    device = next(network.parameters()).device
+    outputs = []
+    for start in range(0, len(images), BATCH):
+        block = np.stack(images[start : start + BATCH])
+        batch = torch.from_numpy(block).to(device).permute(0, 3, 1, 2).float()
+        outputs.append([value.cpu() for value in network(batch)])
+    for module, mode in modes:
+        module.training = mode
+    return AtpnOutput(*(torch.cat(values) for values in zip(*outputs, strict=True)))
+
+
+def rotations_from_angles(angles: FloatArray) -> NDArray[np.float64]:
+    """(N, 3) yaw, pitch, roll in radians -> (N, 3, 3) head rotations."""
+    return np.stack([rotation_from_euler(*map(float, row)) for row in angles])
+
+
+def pose_measures(output: AtpnOutput, crops: Sequence[Crop]) -> dict[str, float]:
+    """Mean absolute error per angle, degrees."""
+    errors = pose_mae_deg(
+        rotations_from_angles(output.pose.numpy()), np.stack([crop.rotation for crop in crops])
+    )
+    return {
+        "yaw_mae_deg": errors.yaw_deg,
+        "pitch_mae_deg": errors.pitch_deg,
+        "roll_mae_deg": errors.roll_deg,
+        "geodesic_deg": errors.geodesic_deg,
+    }
+
+
+def validation_summary(
+    network: Atpn, validation: Mapping[str, Sequence[LabelledFace]]
+) -> dict[str, float]:
+    """NME of 98 points and mean pose error per data set: what a training run logs."""
+    summary: dict[str, float] = {}
+    for name, faces in validation.items():
+        crops = plain_crops(faces)
+        output = predict(network, [crop.image for crop in crops])
+        nme = nme_percent(output.landmarks.numpy(), np.stack([crop.landmarks for crop in crops]))
+        summary[f"nme_{name}"] = round(float(nme.mean()), 3)
+        if all(crop.has_rotation for crop in crops):
+            summary[f"pose_{name}"] = round(pose_measures(output, crops)["geodesic_deg"], 3)
+    return summary
+
+
+def landmark_measures(predicted: FloatArray, true: FloatArray) -> dict[str, float]:
+    """Errors of (N, 98, 2) or (N, 68, 2) landmarks against as many true ones.
+
+    98 points against 98 give all measures; against 68, those of the 68-point scheme.
+
+    Returns:
+        NME in % of the outer-eye distance; failure rate and AUC at 10 %, 0..1.
+    """
+    measures: dict[str, float] = {"faces": float(len(true))}
+    if true.shape[1] == 98:
+        nme = nme_percent(predicted, true)
+        measures["nme_98_percent"] = float(nme.mean())
+        true = true[:, TO_68]
+    else:
+        nme = nme_percent(predicted[:, TO_68], true)
+    predicted = predicted[:, TO_68]
+    measures["nme_68_percent"] = float(nme_percent(predicted, true).mean())
+    measures["nme_inner_51_percent"] = float(nme_percent(predicted, true, points=INNER_51).mean())
+    measures["failure_rate_10"] = failure_rate(nme)
+    measures["auc_10"] = auc(nme)
+    return measures
+
+
+def presence_set(data: Path, *, seed: int = 7) -> PresenceSet:
+    """The presence test on the "val" splits of the packs in a folder.
+
+    Every face, moved as a tracker's region may be off; four crops of every background, four of
+    every back of a head, and one crop beside every face (IoU below 0.3).
+
+    Raises:
+        DatasetError: a pack is missing.
+    """
+    faces = [face for name in FACE_PACKS for face in load_faces(read_pack(data / name, "val"))]
+    backgrounds = [s.image.read() for s in read_pack(data / "backgrounds.npz", "val")]
+    backs = [s.image.read() for s in read_pack(data / "negatives_back_of_head.npz", "val")]
+    numbers = {
+        "backgrounds": 4 * len(backgrounds),
+        "backs of heads": 4 * len(backs),
+        "beside the face": len(faces),
+    }
+    images, kinds = [], []
+    for face_number, face in enumerate(faces):
+        one = CropDataset(
+            [FaceSource([face], 1.0)],
+            backgrounds,
+            backs,
+            CropConfig(PRESENCE_JITTER),
+            length=face_number + 1,
+            seed=seed,
+        )
+        images.append(one[face_number].image)
+        kinds.append("faces")
+    for kind, config in NEGATIVE_KINDS.items():
+        crops = CropDataset(
+            [FaceSource(faces, 1.0)],
+            backgrounds,
+            backs,
+            config,
+            length=numbers[kind],
+            seed=seed + 1,
+        )
+        images.extend(crops[index].image for index in range(numbers[kind]))
+        kinds.extend([kind] * numbers[kind])
+    return PresenceSet(images, np.array([kind == "faces" for kind in kinds]), kinds)
+
+
+def presence_measures(network: Atpn, crops: PresenceSet) -> dict[str, float]:
+    """Average precision, error rates at the gate, and false accepts at 99 % true accepts."""
+    scores = predict(network, crops.images).presence[:, 0].numpy()
+    kinds = np.array(crops.kind)
+    measures = {
+        "average_precision": average_precision(scores, crops.is_face),
+        "false_accept_at_99_true_accept": false_accept_at_true_accept(scores, crops.is_face, 0.99),
+        "true_accept_at_gate": float((scores[crops.is_face] >= GATE).mean()),
+        "false_accept_at_gate": float((scores[~crops.is_face] >= GATE).mean()),
+    }
+    for kind in NEGATIVE_KINDS:
+        name = f"false_accept_at_gate_{kind.replace(' ', '_')}"
+        measures[name] = float((scores[kinds == kind] >= GATE).mean())
+    return measures
+
+
+def evaluate_packs(network: Atpn, data: Path) -> dict[str, dict[str, float]]:
+    """All measures on the "val" splits of a folder of packs.
+
+    Raises:
+        DatasetError: a pack is missing.
+    """
+    report: dict[str, dict[str, float]] = {}
+    for name in FACE_PACKS:
+        crops = plain_crops(load_faces(read_pack(data / name, "val")))
+        output = predict(network, [crop.image for crop in crops])
+        truth = np.stack([crop.landmarks for crop in crops])
+        report[f"landmarks {Path(name).stem}"] = landmark_measures(output.landmarks.numpy(), truth)
+        if name == POSE_SOURCE:
+            report[f"pose {Path(name).stem}"] = pose_measures(output, crops)
+    report["presence"] = presence_measures(network, presence_set(data))
+    return report
+
+
+def evaluate_samples(network: Atpn, samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
+    """Measures on any data set, each face in the region of its true landmarks.
+
+    Raises:
+        DatasetError: no sample has landmarks.
+    """
+    usable = [s for s in samples if s.points98 is not None or s.points68 is not None]
+    if not usable:
+        raise DatasetError(f"expected samples with landmarks, got {len(samples)} without")
+    points = [s.points98 if s.points98 is not None else s.points68 for s in usable]
+    rois = [roi_from_landmarks(p) for p in points if p is not None]
+    output = predict(network, _crops(usable, rois))
+    report: dict[str, dict[str, float]] = {}
+    scale = np.array([roi.size for roi in rois], np.float32)[:, None, None]
+    corner = np.array([[r.center_x, r.center_y] for r in rois], np.float32)[:, None] - scale / 2
+    predicted = output.landmarks.numpy() * scale + corner
+    for count in sorted({p.shape[0] for p in points if p is not None}):
+        chosen = [i for i, p in enumerate(points) if p is not None and p.shape[0] == count]
+        true = np.stack([p for i in chosen if (p := points[i]) is not None])
+        report[f"landmarks {count}"] = landmark_measures(predicted[chosen], true)
+    turned = [i for i, s in enumerate(usable) if s.rotation is not None]
+    if turned:
+        true = np.stack([r for i in turned if (r := usable[i].rotation) is not None])
+        errors = pose_mae_deg(rotations_from_angles(output.pose.numpy()[turned]), true)
+        report["pose"] = {
+            "yaw_mae_deg": errors.yaw_deg,
+            "pitch_mae_deg": errors.pitch_deg,
+            "roll_mae_deg": errors.roll_deg,
+        }
+    return report
+
+
+def _crops(samples: Sequence[Sample], rois: Sequence[Roi]) -> list[Frame]:
+    pairs = zip(samples, rois, strict=True)
+    return [crop_frame(sample.image.read(), roi, INPUT_SIZE) for sample, roi in pairs]
+
+
+def format_report(report: Mapping[str, Mapping[str, float]]) -> str:
+    """The measures as aligned text."""
+    lines = []
+    for group, measures in report.items():
+        lines.append(group)
+        lines.extend(f"  {name:<44} {value:10.4f}" for name, value in measures.items())
+    return "\n".join(lines)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``python -m training evaluate``."""
+    parser.add_argument("--weights", type=Path, required=True, help="a .safetensors file")
+    parser.add_argument(
+        "--data", type=Path, help="folder of packs: all measures on their val parts"
+    )
+    parser.add_argument(
+        "--dataset", action="append", default=[], help="kind:path[:split], may be repeated"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the measures as JSON, - for stdout")
+    parser.add_argument("--threads", type=int, default=2, help="threads of the network")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate as the command line says.
+
+    Raises:
+        DatasetError: neither data nor dataset, or one of them cannot be read.
+        WeightsError: the weights cannot be read.
+    """
+    if args.data is None and not args.dataset:
+        raise DatasetError("expected --data FOLDER or --dataset kind:path[:split], got neither")
+    torch.set_num_threads(args.threads)
+    network = Atpn()
+    load_weights(network, args.weights)
+    report = evaluate_packs(network, args.data) if args.data else {}
+    for spec in args.dataset:
+        measures = evaluate_samples(network, open_dataset(spec))
+        report.update({f"{spec} {group}": values for group, values in measures.items()})
+    if args.json == "-":
+        sys.stdout.write(json.dumps(report, indent=2) + "\n")
+        return 0
+    sys.stdout.write(format_report(report) + "\n")
+    if args.json:
+        Path(args.json).write_text(json.dumps(report, indent=2) + "\n")
+    return 0

@@ -1,0 +1,65 @@
+"""The architecture of ATPN as data: kernel sizes and widths, the resolution beside each stage.
+
+The paper (arXiv 2103.07615) prints its table only inside a figure; these widths are ours, chosen
+within its counts: backbone + alignment 1.1 M parameters and 0.06 G multiply-adds, tracking branch
+0.19 M and 0.017 G.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+INPUT_SIZE: Final = 112  # pixels on a side of the crop
+NUM_LANDMARKS: Final = 98
+HEATMAP_SIZE: Final = 28  # cells on a side, the resolution of the shallowest fused features
+
+Activation = Literal["relu", "hardswish"]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockConfig:
+    """One inverted residual block of MobileNetV3 (Howard et al., ICCV 2019)."""
+
+    kernel: int  # of the depthwise convolution
+    expand: int  # channels of the depthwise convolution
+    out: int  # channels that leave the block
+    stride: int = 1
+    activation: Activation = "hardswish"
+    squeeze_excite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AtpnConfig:
+    """Widths of the whole network."""
+
+    stem: int = 16  # 112 -> 56
+    stage28: tuple[BlockConfig, ...] = (  # 56 -> 28
+        BlockConfig(3, 64, 32, 2, "relu"),
+        BlockConfig(3, 96, 32, 1, "relu"),
+    )
+    stage14: tuple[BlockConfig, ...] = (  # 28 -> 14
+        BlockConfig(5, 128, 48, 2),
+        BlockConfig(3, 144, 48, squeeze_excite=True),
+        BlockConfig(5, 192, 64, squeeze_excite=True),
+    )
+    stage7: tuple[BlockConfig, ...] = (  # 14 -> 7
+        BlockConfig(5, 320, 112, 2, squeeze_excite=True),
+        BlockConfig(5, 512, 112, squeeze_excite=True),
+        BlockConfig(5, 512, 112, squeeze_excite=True),
+    )
+    fused: int = 32  # channels of the feature pyramid, at 28, 14 and 7
+    reduced: int = 64  # channels of each level on its way to 7
+    vector: int = 480  # channels of the 7x7 depthwise block that ends the alignment branch
+    tracking: tuple[BlockConfig, ...] = (  # 28 -> 14 -> 7, on features x heatmap
+        BlockConfig(3, 144, 48, 2),
+        BlockConfig(5, 240, 56, squeeze_excite=True),
+        BlockConfig(5, 240, 64, 2, squeeze_excite=True),
+        BlockConfig(3, 256, 64),
+    )
+    tracking_vector: int = 192
+    pose: tuple[BlockConfig, ...] = (  # 28 -> 14 -> 7, on features x heatmap
+        BlockConfig(3, 128, 48, 2),
+        BlockConfig(5, 192, 48),
+        BlockConfig(5, 240, 64, 2, squeeze_excite=True),
+        BlockConfig(3, 256, 64),
+    )
+    pose_vector: int = 192
