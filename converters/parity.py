@@ -1,0 +1,288 @@
+"""How far a converted model is from its reference, in the units of the task.
+
+Face size is the crop's side divided by 1.5: the longer side of the landmarks' box, by the
+definition of the region that is cropped.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atpn_mobile.geometry import ROI_EXTENSION
+from atpn_mobile.manifest import InputSpec, ModelSpec, Task
+from atpn_mobile.preprocess import letterbox_tensor, to_tensor
+from atpn_mobile.types import FloatArray
+from converters.errors import ParityError
+from training.data.packs import read_pack
+
+DATA: Final = Path(__file__).parent / "data"
+CROPS: Final = DATA / "parity_crops.npz"  # faces, cut out
+FRAMES: Final = DATA / "parity_frames.npz"  # whole pictures
+RANDOM_INPUTS: Final = 16
+SEED: Final = 98  # of the random inputs
+FACE_SIZE: Final = 1.0 / (1.0 + 2.0 * ROI_EXTENSION)  # crop units
+MAX_SQNR_DB: Final = 200.0  # stands for "equal": float32 itself ends at about 150
+
+
+class Network(Protocol):
+    """Anything that runs like a backend of the runtime: the reference, or a converted model."""
+
+    def run(self, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        """Outputs by name for inputs by name, a batch of 1."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ParityInput:
+    """One picture that both networks are given.
+
+    Attributes:
+        name: what it shows.
+        tensor: float32, of the shape the reference takes.
+        is_random: noise and no picture.
+    """
+
+    name: str
+    tensor: FloatArray
+    is_random: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AlignmentParity:
+    """Difference of two alignment networks.
+
+    Attributes:
+        compared: what was compared with what.
+        crops: number of pictures of faces.
+        random_inputs: number of random inputs besides.
+        worst: the input with the largest difference of a landmark.
+        landmarks_max_percent: largest distance of two landmarks, % of the face size.
+        landmarks_mean_percent: mean distance, % of the face size.
+        landmarks_max_px: largest distance, pixels of the crop.
+        landmarks_mean_px: mean distance, pixels of the crop.
+        pose_max_deg: largest difference of an angle, degrees.
+        pose_mean_deg: mean difference of an angle, degrees.
+        presence_max: largest difference of the probability of a face.
+        sqnr_db: signal to noise of the output that has the least of it, decibels.
+    """
+
+    compared: str
+    crops: int
+    random_inputs: int
+    worst: str
+    landmarks_max_percent: float
+    landmarks_mean_percent: float
+    landmarks_max_px: float
+    landmarks_mean_px: float
+    pose_max_deg: float
+    pose_mean_deg: float
+    presence_max: float
+    sqnr_db: float
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionParity:
+    """Difference of two detectors.
+
+    Attributes:
+        compared: what was compared with what.
+        frames: number of pictures.
+        random_inputs: number of random inputs besides.
+        worst: the input with the largest difference of a box.
+        boxes_max_percent: largest difference of a box's side, % of the input's side.
+        boxes_mean_percent: mean difference of a box's side, % of the input's side.
+        scores_max: largest difference of a score.
+        sqnr_db: signal to noise of the output that has the least of it, decibels.
+    """
+
+    compared: str
+    frames: int
+    random_inputs: int
+    worst: str
+    boxes_max_percent: float
+    boxes_mean_percent: float
+    scores_max: float
+    sqnr_db: float
+
+
+ParityReport: TypeAlias = AlignmentParity | DetectionParity
+Outputs: TypeAlias = Mapping[str, NDArray[np.float64]]
+
+# By precision of the file and task: the most that a field of the report may be.
+LIMITS: Final[Mapping[tuple[str, Task], Mapping[str, float]]] = MappingProxyType(
+    {
+        ("float32", "alignment"): MappingProxyType(
+            # 0.015 % of the face size is 0.01 % of the crop, a hundredth of a pixel.
+            {"landmarks_max_percent": 0.015, "pose_max_deg": 0.1, "presence_max": 1e-3}
+        ),
+        ("float32", "detection"): MappingProxyType({"boxes_max_percent": 0.01, "scores_max": 1e-3}),
+    }
+)
+
+
+def parity_inputs(task: Task, spec: InputSpec) -> tuple[ParityInput, ...]:
+    """The pictures a model is compared on, then random inputs; the same ones every time.
+
+    Args:
+        task: decides between cut out faces and whole pictures.
+        spec: what the reference takes.
+
+    Raises:
+        DatasetError: the pictures are missing or damaged.
+    """
+    samples = read_pack(CROPS if task == "alignment" else FRAMES)
+    pictures = [(sample.name, sample.image.read()) for sample in samples]
+    if task == "alignment":
+        real = [ParityInput(name, to_tensor(image, spec, "rgb")) for name, image in pictures]
+    else:
+        real = [
+            ParityInput(name, letterbox_tensor(image, spec, "rgb")[0]) for name, image in pictures
+        ]
+    rng = np.random.default_rng(SEED)
+    noise = [
+        ParityInput(f"random {i}", rng.uniform(0.0, 255.0, spec.shape).astype(np.float32), True)
+        for i in range(RANDOM_INPUTS)
+    ]
+    return (*real, *noise)
+
+
+def compare(
+    reference: Network,
+    converted: Network,
+    task: Task,
+    spec: ModelSpec,
+    inputs: tuple[ParityInput, ...],
+    compared: str,
+) -> ParityReport:
+    """Run two networks on the same inputs and measure how far apart their outputs are.
+
+    Args:
+        reference: what the other one is held against.
+        converted: the other one.
+        task: decides which outputs there are and how they are measured.
+        spec: input and outputs of both.
+        inputs: of the reference's layout.
+        compared: for the report: what is compared with what.
+
+    Raises:
+        ParityError: there is nothing to compare, an output has another shape, or is not finite.
+    """
+    if not inputs:
+        raise ParityError(f"expected pictures to compare {spec.name!r} on, got none")
+    names = [output.name for output in spec.outputs]
+    runs = [
+        (
+            reference.run({spec.input.name: one.tensor}),
+            converted.run({spec.input.name: one.tensor}),
+        )
+        for one in inputs
+    ]
+    expected = _stack([run[0] for run in runs], names)
+    got = _stack([run[1] for run in runs], names)
+    for name in names:
+        _require_comparable(name, expected[name], got[name])
+    measure = _measure_alignment if task == "alignment" else _measure_detection
+    return measure(expected, got, spec.input, inputs, compared)
+
+
+def require_parity(report: ParityReport, limits: Mapping[str, float]) -> None:
+    """Check a report against limits.
+
+    Args:
+        report: what was measured.
+        limits: field of the report -> the most it may be.
+
+    Raises:
+        ParityError: a limit is exceeded.
+    """
+    values = dataclasses.asdict(report)
+    broken = [
+        f"{name} {values[name]:.3g} (at most {limit:g})"
+        for name, limit in limits.items()
+        if not values[name] <= limit  # so that NaN is broken too
+    ]
+    if broken:
+        raise ParityError(
+            f"expected agreement of {report.compared}, got {', '.join(broken)}; worst input: "
+            f"{report.worst}"
+        )
+
+
+def _stack(runs: list[dict[str, FloatArray]], names: list[str]) -> Outputs:
+    try:
+        return {name: np.concatenate([run[name] for run in runs]).astype(float) for name in names}
+    except (KeyError, ValueError) as error:
+        raise ParityError(f"expected outputs {names} of one shape each: {error}") from error
+
+
+def _require_comparable(name: str, expected: NDArray[np.float64], got: NDArray[np.float64]) -> None:
+    if expected.shape != got.shape:
+        raise ParityError(f"expected {name} of shape {expected.shape}, got {got.shape}")
+    for who, values in (("the reference", expected), ("the converted model", got)):
+        wrong = int((~np.isfinite(values)).sum())
+        if wrong:
+            raise ParityError(f"expected finite numbers as {name} of {who}, {wrong} are not")
+
+
+def _measure_alignment(
+    expected: Outputs,
+    got: Outputs,
+    spec: InputSpec,
+    inputs: tuple[ParityInput, ...],
+    compared: str,
+) -> AlignmentParity:
+    distances = np.linalg.norm(got["landmarks"] - expected["landmarks"], axis=2)  # crop units
+    turn = np.abs(got["pose"] - expected["pose"]) % math.tau
+    angles = np.degrees(np.minimum(turn, math.tau - turn))  # -179 and 179 are 2 apart
+    random_inputs = sum(one.is_random for one in inputs)
+    return AlignmentParity(
+        compared=compared,
+        crops=len(inputs) - random_inputs,
+        random_inputs=random_inputs,
+        worst=inputs[int(distances.max(axis=1).argmax())].name,
+        landmarks_max_percent=100.0 * float(distances.max()) / FACE_SIZE,
+        landmarks_mean_percent=100.0 * float(distances.mean()) / FACE_SIZE,
+        landmarks_max_px=float(distances.max()) * spec.resolution,
+        landmarks_mean_px=float(distances.mean()) * spec.resolution,
+        pose_max_deg=float(angles.max()),
+        pose_mean_deg=float(angles.mean()),
+        presence_max=float(np.abs(got["presence"] - expected["presence"]).max()),
+        sqnr_db=_lowest_sqnr(expected, got),
+    )
+
+
+def _measure_detection(
+    expected: Outputs,
+    got: Outputs,
+    spec: InputSpec,
+    inputs: tuple[ParityInput, ...],
+    compared: str,
+) -> DetectionParity:
+    sides = np.abs(got["boxes"] - expected["boxes"])  # 0..1 of the input
+    random_inputs = sum(one.is_random for one in inputs)
+    return DetectionParity(
+        compared=compared,
+        frames=len(inputs) - random_inputs,
+        random_inputs=random_inputs,
+        worst=inputs[int(sides.max(axis=(1, 2)).argmax())].name,
+        boxes_max_percent=100.0 * float(sides.max()),
+        boxes_mean_percent=100.0 * float(sides.mean()),
+        scores_max=float(np.abs(got["scores"] - expected["scores"]).max()),
+        sqnr_db=_lowest_sqnr(expected, got),
+    )
+
+
+def _lowest_sqnr(expected: Outputs, got: Outputs) -> float:
+    """10 log10 of signal power over noise power, of the output where it is lowest."""
+    ratios = []
+    for name, values in expected.items():
+        signal, noise = np.square(values).sum(), np.square(got[name] - values).sum()
+        ratios.append(10.0 * math.log10(signal / noise) if signal > 0.0 < noise else MAX_SQNR_DB)
+    return min(*ratios, MAX_SQNR_DB)

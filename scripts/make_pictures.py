@@ -1,0 +1,114 @@
+"""Draw the pictures of the README: ``python scripts/make_pictures.py [--portrait FILE]``.
+
+The portrait is NASA's public-domain photograph of Eileen Collins; scikit-image carries it as
+``skimage/data/astronaut.png``.
+"""
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from atpn_mobile import FaceTracker, HeadPose, TrackerConfig
+from atpn_mobile.draw import NOSE_TIP, draw_axes, draw_landmarks, draw_result
+from atpn_mobile.landmarks import LEFT_EYE_OUTER_CORNER, RIGHT_EYE_OUTER_CORNER
+from atpn_mobile.types import FloatArray, Frame
+
+ROOT = Path(__file__).resolve().parent.parent
+CLIP = ROOT / "assets" / "clips" / "synthetic_solo.mp4"
+OUT = ROOT / "docs" / "pictures"
+CONFIG = TrackerConfig(color="bgr")
+JPEG_QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 88]
+
+
+def read_clip() -> list[Frame]:
+    """All frames of the bundled clip, BGR."""
+    video = cv2.VideoCapture(str(CLIP))
+    frames = []
+    while (frame := video.read()[1]) is not None:
+        frames.append(frame.astype(np.uint8, copy=False))
+    return frames
+
+
+def draw_clip(frames: list[Frame]) -> Frame:
+    """Six frames, tracked."""
+    with FaceTracker(config=CONFIG) as tracker:
+        drawn = [draw_result(frame, tracker.track(frame), color="bgr") for frame in frames]
+    seen = np.linspace(15, len(drawn) - 10, 6).astype(int)
+    tiles = [cv2.resize(drawn[i], (480, 360), interpolation=cv2.INTER_AREA) for i in seen]
+    return np.vstack([np.hstack(tiles[:3]), np.hstack(tiles[3:])])
+
+
+def draw_head_pose(frames: list[Frame]) -> Frame:
+    """The frames with the largest yaw, pitch and roll of both signs, axes from the true pose."""
+    truth = np.load(CLIP.with_suffix(".npz"))
+    rotations, landmarks = truth["rotation"][:, 0], truth["landmarks"][:, 0]
+    poses = [HeadPose(rotation.astype(np.float64)) for rotation in rotations]
+    whole = [bool(np.isfinite(points).all() and points.min() > 5) for points in landmarks]
+    tiles = []
+    for name in ("yaw_deg", "pitch_deg", "roll_deg"):
+        others = [n for n in ("yaw_deg", "pitch_deg", "roll_deg") if n != name]
+        for sign in (1, -1):
+            # far in one angle, little in the others
+            score = [
+                sign * getattr(pose, name) - 0.7 * sum(abs(getattr(pose, n)) for n in others)
+                if seen
+                else -np.inf
+                for pose, seen in zip(poses, whole, strict=True)
+            ]
+            best = int(np.argmax(score))
+            tiles.append(_pose_tile(frames[best], landmarks[best], poses[best], name))
+    return np.vstack([np.hstack(tiles[0::2]), np.hstack(tiles[1::2])])
+
+
+def _pose_tile(frame: Frame, points: FloatArray, pose: HeadPose, name: str) -> Frame:
+    picture = frame.copy()
+    center = points.mean(axis=0)
+    size = float(np.linalg.norm(points[RIGHT_EYE_OUTER_CORNER] - points[LEFT_EYE_OUTER_CORNER]))
+    draw_landmarks(picture, points.astype(np.float32), color="bgr")
+    nose = (float(points[NOSE_TIP][0]), float(points[NOSE_TIP][1]))
+    draw_axes(picture, pose, nose, size, color="bgr")
+    half = int(1.9 * size)
+    left, top = (np.clip(center - half, 0, None)).astype(int)
+    tile = cv2.resize(picture[top : top + 2 * half, left : left + 2 * half], (320, 320))
+    text = f"{name.removesuffix('_deg')} {getattr(pose, name):+.0f}"
+    for thickness, shade in ((4, 0), (1, 255)):
+        cv2.putText(
+            tile,
+            text,
+            (10, 30),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.8,
+            (shade,) * 3,
+            thickness,
+            cv2.LINE_AA,
+        )
+    return tile.astype(np.uint8, copy=False)
+
+
+def draw_portrait(path: Path) -> Frame:
+    """One picture, detected and aligned."""
+    picture = cv2.imread(str(path))
+    if picture is None:
+        raise SystemExit(f"expected a picture, got {path}")
+    frame = picture.astype(np.uint8, copy=False)
+    with FaceTracker(config=CONFIG) as tracker:
+        return draw_result(frame, tracker.detect(frame), color="bgr")
+
+
+def main() -> None:
+    """Write the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--portrait", type=Path)
+    args = parser.parse_args()
+    OUT.mkdir(parents=True, exist_ok=True)
+    frames = read_clip()
+    cv2.imwrite(str(OUT / "clip.jpg"), draw_clip(frames), JPEG_QUALITY)
+    cv2.imwrite(str(OUT / "head_pose.jpg"), draw_head_pose(frames), JPEG_QUALITY)
+    if args.portrait:
+        cv2.imwrite(str(OUT / "real_face.jpg"), draw_portrait(args.portrait), JPEG_QUALITY)
+
+
+if __name__ == "__main__":
+    main()

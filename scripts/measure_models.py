@@ -1,0 +1,176 @@
+"""Measure the shipped weights and write what was found, nothing typed by hand.
+
+    python scripts/measure_models.py --data DIR
+
+runs the two evaluations below, writes models/metrics.json (the export copies it into the manifest)
+and fills the tables between the markers of models/README.md and README.md.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+MODELS = ROOT / "models"
+COMMAND = "python -m training evaluate --weights models/{model}.safetensors --data DIR"
+BEGIN, END = "<!-- {name}: written by scripts/measure_models.py -->", "<!-- end of {name} -->"
+
+
+class Row(NamedTuple):
+    """One measurement."""
+
+    name: str
+    value: float
+    unit: str
+    data: str
+
+
+FACE_SETS = {
+    "faces_helen": "HELEN training photographs held out (87 faces, labels by people and machine)",
+    "faces_ytf": "YouTube Faces frames of 40 held-out people (463 faces, machine labels)",
+    "faces_synthetic": "rendered heads held out (800 faces, exact labels)",
+}
+LANDMARK_MEASURES = {
+    "nme_98_percent": ("NME, 98 points", "%"),
+    "nme_68_percent": ("NME, 68 points", "%"),
+    "nme_inner_51_percent": ("NME, inner 51 points", "%"),
+    "failure_rate_10": ("failure rate at 10 %", "share"),
+    "auc_10": ("AUC at 10 %", "share"),
+}
+POSE_MEASURES = {"yaw_mae_deg": "yaw", "pitch_mae_deg": "pitch", "roll_mae_deg": "roll"}
+PRESENCE_DATA = (
+    "held-out faces against backgrounds, backs of heads and crops with IoU < 0.3 to the face"
+)
+PRESENCE_MEASURES = {
+    "average_precision": "presence, average precision",
+    "false_accept_at_99_true_accept": "presence, false accepts at 99 % true accepts",
+    "true_accept_at_gate": "presence, true accepts at 0.7",
+    "false_accept_at_gate": "presence, false accepts at 0.7",
+    "false_accept_at_gate_backgrounds": "presence, false accepts at 0.7, backgrounds",
+    "false_accept_at_gate_backs_of_heads": "presence, false accepts at 0.7, backs of heads",
+    "false_accept_at_gate_beside_the_face": "presence, false accepts at 0.7, beside the face",
+}
+
+
+def alignment_rows(report: Mapping[str, Mapping[str, float]]) -> list[Row]:
+    """Measurements of ATPN, from the JSON of its evaluation."""
+    rows = [
+        Row(name, report[f"landmarks {pack}"][key], unit, data)
+        for pack, data in FACE_SETS.items()
+        for key, (name, unit) in LANDMARK_MEASURES.items()
+    ]
+    pose = report["pose faces_synthetic"]
+    synthetic = FACE_SETS["faces_synthetic"]
+    rows += [
+        Row(f"{angle}, mean absolute error", pose[key], "deg", synthetic)
+        for key, angle in POSE_MEASURES.items()
+    ]
+    presence = report["presence"]
+    rows += [
+        Row(name, presence[key], "share", PRESENCE_DATA) for key, name in PRESENCE_MEASURES.items()
+    ]
+    return rows
+
+
+def detector_rows(report: Mapping[str, Any]) -> list[Row]:
+    """Measurements of the detector at its threshold, from the JSON of its evaluation."""
+    point, faces = report["chosen"], report["faces"]
+    frames = "320x240 frames made of held-out faces, IoU 0.5"
+    rows = [
+        Row("threshold", point["threshold"], "score", "chosen on the frames it is measured on"),
+        Row("recall, faces of 32 px and more", point["recall_large"], "share", frames),
+        Row("recall, faces of 20 to 32 px", point["recall_small"], "share", frames),
+        Row("frames with a face", float(faces["large"] + faces["small"]), "count", frames),
+        Row(
+            "false boxes per background",
+            point["false_boxes"] / report["backgrounds"],
+            "count",
+            f"{report['backgrounds']} held-out backgrounds",
+        ),
+        Row(
+            "false boxes per back of a head",
+            point["false_heads"] / report["heads"],
+            "count",
+            f"{report['heads']} held-out rendered backs of heads",
+        ),
+    ]
+    return rows
+
+
+def evaluate(model: str, data: Path, threads: int) -> Any:
+    """The evaluation's JSON."""
+    weights = MODELS / f"{model}.safetensors"
+    command = [sys.executable, "-m", "training", "evaluate", "--weights", str(weights)]
+    command += ["--data", str(data), "--threads", str(threads), "--json", "-"]
+    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Measurements as a table of Markdown."""
+    lines = ["| measure | value | on |", "|---|---:|---|"]
+    lines += [f"| {row.name} | {number(row)} | {row.data} |" for row in rows]
+    return "\n".join(lines)
+
+
+def number(row: Row) -> str:
+    """A value as people read it."""
+    if row.unit == "%":
+        return f"{row.value:.2f} %"
+    if row.unit == "deg":
+        return f"{row.value:.2f}°"
+    return f"{row.value:.0f}" if row.unit == "count" and row.value >= 5 else f"{row.value:.4f}"
+
+
+def fill(path: Path, name: str, text: str) -> None:
+    """Replace what stands between the markers of a page."""
+    begin, end = BEGIN.format(name=name), END.format(name=name)
+    page = path.read_text(encoding="utf-8")
+    if begin not in page or end not in page:
+        raise SystemExit(f"expected the markers {begin} and {end} in {path}")
+    head, rest = page.split(begin, 1)
+    tail = rest.split(end, 1)[1]
+    path.write_text(f"{head}{begin}\n{text}\n{end}{tail}", encoding="utf-8")
+
+
+def summary(rows: Mapping[str, Sequence[Row]]) -> str:
+    """The README's short table."""
+    chosen = [
+        *(row for row in rows["atpn"] if row.name == "NME, 98 points"),
+        *(row for row in rows["atpn"] if "mean absolute error" in row.name),
+        *(row for row in rows["atpn"] if row.name == "presence, average precision"),
+        *(row for row in rows["detector"] if row.name.startswith("recall")),
+    ]
+    return table(chosen)
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of packs")
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    readers = {"atpn": alignment_rows, "detector": detector_rows}
+    rows = {
+        model: read(evaluate(model, args.data.resolve(), args.threads))
+        for model, read in readers.items()
+    }
+    document = {
+        model: [
+            {**row._asdict(), "value": round(row.value, 5), "command": COMMAND.format(model=model)}
+            for row in measured
+        ]
+        for model, measured in rows.items()
+    }
+    (MODELS / "metrics.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    for model, measured in rows.items():
+        fill(MODELS / "README.md", model, table(measured))
+    fill(ROOT / "README.md", "accuracy", summary(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""``python -m converters``: exit status, table, JSON, and what it leaves behind."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from atpn_mobile.manifest import load_manifest
+from converters.cli import format_parity, format_table, main
+from converters.errors import ConversionError
+from converters.parity import AlignmentParity, DetectionParity
+
+ALIGNMENT = AlignmentParity(
+    "a with b", 64, 16, "x", 0.00123, 0.0001, 0.1, 0.01, 0.0456, 0.01, 1e-5, 99
+)
+DETECTION = DetectionParity("a with b", 16, 16, "x", 0.00123, 0.0001, 1e-5, 99)
+METRIC = {"name": "NME", "value": 1.5, "unit": "%", "data": "faces", "command": "measure"}
+
+
+@pytest.fixture
+def folder(weights_dir: Path, tmp_path: Path, only_tiny: None) -> Path:
+    """A folder with the weights of the tiny network, the project's only one."""
+    return Path(shutil.copytree(weights_dir, tmp_path / "models"))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def export(folder: Path, *arguments: str) -> int:
+    return main(["export", "--all", "--weights-dir", str(folder), "--out", str(folder), *arguments])
+
+
+def verify(folder: Path, *arguments: str) -> int:
+    return main(["verify", "--models", str(folder), *arguments])
+
+
+def test_exports_and_verifies(folder: Path, capsys: pytest.CaptureFixture) -> None:
+    (folder / "metrics.json").write_text(json.dumps({"atpn": [METRIC]}))
+    assert export(folder) == 0
+    shown = capsys.readouterr()
+    heading, row = shown.out.splitlines()
+    assert heading.split() == ["model", "file", "bytes", "parity"]
+    assert row.startswith("atpn")
+    assert "atpn_float32.onnx" in row
+    assert "landmarks" in row
+    assert shown.err.splitlines() == [
+        "atpn: onnx float32: convert",
+        "atpn: onnx float32: compare with the reference",
+    ]
+    assert load_manifest(folder).model("atpn").metrics[0].value == 1.5
+
+    assert verify(folder, "--json") == 0
+    (result,) = json.loads(capsys.readouterr().out)
+    assert result["status"] == "ok"
+    assert result["parity"]["crops"] == 64
+
+    (folder / "atpn_float32.onnx").write_bytes(b"something else")
+    assert verify(folder) == 1
+    shown = capsys.readouterr()
+    assert "broken" in shown.out
+    assert "atpn_float32.onnx: expected" in shown.err
+
+
+def test_one_model_as_json_to_another_folder(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    metrics = tmp_path / "numbers.json"
+    metrics.write_text(json.dumps({"atpn": [METRIC]}))
+    arguments = ["--model", "atpn", "--to", "onnx", "--precision", "float32", "--json"]
+    arguments += ["--weights-dir", str(folder), "--out", str(out), "--metrics", str(metrics)]
+    assert main(["export", *arguments]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    artifact = load_manifest(out).artifact("atpn", "onnx", "float32")
+    assert row["sha256"] == artifact.sha256
+    assert row["bytes"] == artifact.size_bytes == Path(row["file"]).stat().st_size
+    assert load_manifest(out).model("atpn").metrics[0].name == "NME"
+    assert sorted(contents(out)) == ["atpn_float32.onnx", "manifest.json"]
+
+
+def test_missing_weights(tmp_path: Path, capsys: pytest.CaptureFixture, only_tiny: None) -> None:
+    assert export(tmp_path) == 2
+    assert "error: expected weights (.safetensors), found no file" in capsys.readouterr().err
+    assert contents(tmp_path) == {}
+
+
+def test_missing_metrics(folder: Path, capsys: pytest.CaptureFixture) -> None:
+    before = contents(folder)
+    assert export(folder, "--metrics", str(folder / "none.json")) == 2
+    assert "none.json" in capsys.readouterr().err
+    assert contents(folder) == before
+
+
+def test_a_failed_conversion_leaves_everything_as_it_was(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise ConversionError("expected to work")
+
+    (folder / "atpn_float32.onnx").write_bytes(b"there before")
+    before = contents(folder)
+    monkeypatch.setattr("converters.cli.convert", fail)
+    assert export(folder) == 1
+    assert capsys.readouterr().err == "error: expected to work\n"
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["export"],
+        ["export", "--out", "x"],
+        ["export", "--all", "--model", "atpn", "--out", "x"],
+        ["export", "--model", "unknown", "--out", "x"],
+        ["export", "--all", "--to", "punch cards", "--out", "x"],
+        ["export", "--all", "--precision", "float8", "--out", "x"],
+        ["unknown"],
+    ],
+)
+def test_bad_arguments(arguments: list[str], capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_verify_without_models(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    for folder in (tmp_path, tmp_path / "none"):
+        assert verify(folder) == 2
+        assert "manifest.json" in capsys.readouterr().err
+
+
+def test_verify_a_broken_manifest(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "manifest.json").write_text("{")
+    assert verify(tmp_path) == 1
+    assert "expected JSON" in capsys.readouterr().err
+
+
+def test_a_report_in_one_line() -> None:
+    assert format_parity(ALIGNMENT) == (
+        "landmarks 0.0012 % of the face, pose 0.046 deg, presence 1e-05"
+    )
+    assert format_parity(DETECTION) == "boxes 0.0012 % of the input, scores 1e-05"
+
+
+def test_a_table_is_aligned() -> None:
+    rows = [{"a": "1", "b": "22"}, {"a": "333", "b": "4"}]
+    assert format_table(rows) == "a    b\n1    22\n333  4\n"
+    assert format_table([]) == ""

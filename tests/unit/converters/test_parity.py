@@ -1,0 +1,218 @@
+"""Measured differences, worked out by hand, and the limits they are held to."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+
+from atpn_mobile.types import FloatArray
+from converters.errors import ParityError
+from converters.models import ATPN, DETECTOR
+from converters.parity import (
+    LIMITS,
+    MAX_SQNR_DB,
+    RANDOM_INPUTS,
+    AlignmentParity,
+    DetectionParity,
+    ParityInput,
+    compare,
+    parity_inputs,
+    require_parity,
+)
+
+INPUTS = (
+    ParityInput("first", np.zeros((1, 3, 112, 112), np.float32)),
+    ParityInput("second", np.zeros((1, 3, 112, 112), np.float32)),
+    ParityInput("noise", np.zeros((1, 3, 112, 112), np.float32), is_random=True),
+)
+
+
+class Recorded:
+    """A network that gives one prepared answer after the other."""
+
+    def __init__(self, answers: list[dict[str, FloatArray]]) -> None:
+        self._answers = iter(answers)
+
+    def run(self, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        return next(self._answers)
+
+
+def answers() -> list[dict[str, FloatArray]]:
+    return [
+        {
+            "landmarks": np.full((1, 98, 2), 0.5, np.float32),
+            "pose": np.full((1, 3), 0.25, np.float32),
+            "presence": np.full((1, 1), 0.5, np.float32),
+        }
+        for _ in INPUTS
+    ]
+
+
+def compare_alignment(expected, got) -> AlignmentParity:
+    report = compare(Recorded(expected), Recorded(got), "alignment", ATPN.spec, INPUTS, "a with b")
+    assert isinstance(report, AlignmentParity)
+    return report
+
+
+def detections() -> list[dict[str, FloatArray]]:
+    return [
+        {
+            "boxes": np.full((1, 1024, 4), 0.5, np.float32),
+            "scores": np.full((1, 1024), 0.5, np.float32),
+        }
+        for _ in INPUTS
+    ]
+
+
+def compare_detection(expected, got) -> DetectionParity:
+    report = compare(
+        Recorded(expected), Recorded(got), "detection", DETECTOR.spec, INPUTS, "a with b"
+    )
+    assert isinstance(report, DetectionParity)
+    return report
+
+
+def test_equal_networks_do_not_differ() -> None:
+    report = compare_alignment(answers(), answers())
+    assert report == AlignmentParity("a with b", 2, 1, "first", 0, 0, 0, 0, 0, 0, 0, MAX_SQNR_DB)
+
+
+def test_landmarks_in_pixels_and_percent_of_the_face() -> None:
+    got = answers()
+    got[1]["landmarks"][0, 17] += np.array([3.0, 4.0], np.float32) / 112.0
+    report = compare_alignment(answers(), got)
+    assert report.landmarks_max_px == pytest.approx(5.0, rel=1e-5)
+    assert report.landmarks_mean_px == pytest.approx(5.0 / (3 * 98), rel=1e-5)
+    # the crop is 1.5 times the face: a face of 74.67 pixels
+    assert report.landmarks_max_percent == pytest.approx(100.0 * 5.0 / (112.0 / 1.5), rel=1e-5)
+    assert report.landmarks_mean_percent == pytest.approx(
+        report.landmarks_max_percent / (3 * 98), rel=1e-5
+    )
+    assert report.worst == "second"
+
+
+@pytest.mark.parametrize(
+    ("expected_deg", "got_deg", "difference_deg"),
+    [(10.0, 11.5, 1.5), (11.5, 10.0, 1.5), (179.0, -179.0, 2.0), (-180.0, 180.0, 0.0)],
+)
+def test_angles_differ_the_short_way_round(
+    expected_deg: float, got_deg: float, difference_deg: float
+) -> None:
+    expected, got = answers(), answers()
+    expected[0]["pose"][0, 2] = math.radians(expected_deg)
+    got[0]["pose"][0, 2] = math.radians(got_deg)
+    report = compare_alignment(expected, got)
+    assert report.pose_max_deg == pytest.approx(difference_deg, abs=1e-4)
+    assert report.pose_mean_deg == pytest.approx(difference_deg / 9, abs=1e-4)
+
+
+def test_presence() -> None:
+    got = answers()
+    got[2]["presence"][0, 0] = 0.25
+    assert compare_alignment(answers(), got).presence_max == 0.25
+
+
+def test_signal_to_noise_of_the_worst_output() -> None:
+    got = answers()
+    for answer in got:
+        answer["presence"] *= np.float32(1.1)  # noise a tenth of the signal: 20 dB
+        answer["pose"] *= np.float32(1.001)  # 60 dB
+    assert compare_alignment(answers(), got).sqnr_db == pytest.approx(20.0, abs=1e-3)
+
+
+def test_boxes_in_percent_of_the_input() -> None:
+    got = detections()
+    got[1]["boxes"][0, 5, 2] += 0.125
+    got[0]["scores"][0, 7] -= 0.25
+    report = compare_detection(detections(), got)
+    assert report.boxes_max_percent == pytest.approx(12.5)
+    assert report.boxes_mean_percent == pytest.approx(12.5 / (3 * 1024 * 4))
+    assert report.scores_max == pytest.approx(0.25)
+    assert (report.frames, report.random_inputs, report.worst) == (2, 1, "second")
+
+
+@pytest.mark.parametrize("name", ["landmarks", "pose", "presence"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_refuses_numbers_that_are_not_finite(name: str, value: float) -> None:
+    got = answers()
+    got[1][name].reshape(-1)[0] = value
+    with pytest.raises(ParityError, match=f"finite numbers as {name} of the converted"):
+        compare_alignment(answers(), got)
+    with pytest.raises(ParityError, match=f"finite numbers as {name} of the reference"):
+        compare_alignment(got, answers())
+
+
+def test_refuses_other_shapes() -> None:
+    got = answers()
+    for answer in got:
+        answer["landmarks"] = answer["landmarks"][:, :68]
+    with pytest.raises(ParityError, match=r"landmarks of shape \(3, 98, 2\), got \(3, 68, 2\)"):
+        compare_alignment(answers(), got)
+
+
+def test_refuses_a_missing_output() -> None:
+    got = answers()
+    del got[0]["pose"]
+    with pytest.raises(ParityError, match="pose"):
+        compare_alignment(answers(), got)
+
+
+def test_refuses_to_compare_on_nothing() -> None:
+    with pytest.raises(ParityError, match="got none"):
+        compare(Recorded([]), Recorded([]), "alignment", ATPN.spec, (), "a with b")
+
+
+def report(**values: float) -> AlignmentParity:
+    zero = compare_alignment(answers(), answers())
+    return dataclasses.replace(zero, **values)
+
+
+def test_limits_are_inclusive() -> None:
+    require_parity(report(landmarks_max_percent=0.015), {"landmarks_max_percent": 0.015})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"landmarks_max_percent": 0.0151},
+        {"pose_max_deg": 0.11},
+        {"presence_max": 0.0011},
+        {"presence_max": math.nan},
+    ],
+)
+def test_a_broken_limit_is_named(values: dict[str, float]) -> None:
+    (name,) = values
+    with pytest.raises(ParityError, match=f"a with b, got {name}.*worst input: first"):
+        require_parity(report(**values), LIMITS["float32", "alignment"])
+
+
+def test_every_limit_is_one_of_a_reported_number() -> None:
+    reports = {"alignment": AlignmentParity, "detection": DetectionParity}
+    for (_, task), limits in LIMITS.items():
+        numbers = {f.name for f in dataclasses.fields(reports[task]) if f.type in (float, "float")}
+        assert limits
+        assert set(limits) <= numbers
+
+
+@pytest.mark.parametrize(("model", "pictures"), [(ATPN, 64), (DETECTOR, 16)])
+def test_inputs_are_pictures_and_noise(model, pictures: int) -> None:
+    inputs = parity_inputs(model.task, model.input)
+    real = [one for one in inputs if not one.is_random]
+    assert (len(real), len(inputs)) == (pictures, pictures + RANDOM_INPUTS)
+    assert len({one.name for one in inputs}) == len(inputs)
+    assert {one.tensor.shape for one in inputs} == {model.input.shape}
+    assert {one.tensor.dtype for one in inputs} == {np.dtype(np.float32)}
+    values = np.concatenate([one.tensor for one in inputs])
+    assert values.min() >= 0.0
+    assert 200.0 < values.max() <= 255.0  # the networks normalise, their callers do not
+    # a picture has neighbours that look alike, noise has not
+    steps = [float(np.abs(np.diff(one.tensor, axis=3)).mean()) for one in inputs]
+    assert max(steps[:pictures]) < 30.0 < min(steps[pictures:])
+
+
+def test_inputs_are_the_same_every_time() -> None:
+    first, second = (parity_inputs("alignment", ATPN.input) for _ in range(2))
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one.tensor, other.tensor)
