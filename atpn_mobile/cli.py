@@ -16,12 +16,12 @@ from types import FrameType, TracebackType
 from typing import Any, Final, Protocol, TextIO, TypeAlias
 
 from atpn_mobile._version import __version__
+from atpn_mobile.backends import engines
 from atpn_mobile.config import SmoothingConfig, TrackerConfig
 from atpn_mobile.draw import draw_result
 from atpn_mobile.errors import AtpnError, ConfigError
 from atpn_mobile.info import collect_info, format_info
 from atpn_mobile.results import (
-    RESULTS_WRITERS,
     ResultsWriter,
     RunStatistics,
     RunSummary,
@@ -40,6 +40,7 @@ from atpn_mobile.video import (
     SourceFrame,
     Window,
     check_display,
+    check_output,
     check_target,
     open_source,
     open_writer,
@@ -49,9 +50,10 @@ EXIT_OK: Final = 0
 EXIT_BAD_INPUT: Final = 2  # also what argparse exits with
 EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells report it
 
-BACKENDS: Final = ("auto", "onnx", "tflite", "coreml")
-
 _PLAIN_PROGRESS_FRAMES: Final = 100  # without a terminal, one line of progress every so many
+_MODELS_HELP: Final = (
+    "folder of manifest.json and its models (default: those that came with the package)"
+)
 _BAR_WIDTH: Final = 24
 _BAR_INTERVAL_S: Final = 0.1
 
@@ -97,10 +99,6 @@ def main(
         if arguments.command == "track":
             return _track(arguments, tracker_factory)
         return _info(arguments)
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`): end without the interpreter's complaint.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_OK
     except (AtpnError, OSError) as error:
         _say(f"error: {error}")
         return EXIT_BAD_INPUT
@@ -124,8 +122,9 @@ def _add_track(parser: argparse.ArgumentParser) -> None:
     defaults = TrackerConfig()
     parser.description = (
         "Track the faces of INPUT. An interrupted run keeps whole lines of results and the "
-        "video up to there."
+        "video up to there. Exit status: 0 done, 2 bad usage or input, 130 interrupted."
     )
+    parser.epilog = "Example: atpn track clip.mp4 --output annotated.mp4 --results results.jsonl"
     parser.add_argument(
         "input",
         metavar="INPUT",
@@ -142,7 +141,7 @@ def _add_track(parser: argparse.ArgumentParser) -> None:
         "--results",
         type=Path,
         metavar="PATH",
-        help=f"write the numbers ({', '.join(RESULTS_WRITERS)})",
+        help="write the numbers: .jsonl, all of them, a line per frame; .csv, a row per face",
     )
     parser.add_argument(
         "--force", action="store_true", help="replace an output or results that exist"
@@ -151,11 +150,12 @@ def _add_track(parser: argparse.ArgumentParser) -> None:
         "--show", action="store_true", help="show the annotated frames; q or Escape ends the run"
     )
     parser.add_argument(
-        "--backend", choices=BACKENDS, default="auto", help="inference engine (default: auto)"
+        "--backend",
+        choices=("auto", *(engine.name for engine in engines())),
+        default="auto",
+        help="inference engine; auto takes the first one installed (default: auto)",
     )
-    parser.add_argument(
-        "--models", type=Path, metavar="DIR", help="folder of manifest.json and its models"
-    )
+    parser.add_argument("--models", type=Path, metavar="DIR", help=_MODELS_HELP)
     parser.add_argument(
         "--max-faces",
         type=int,
@@ -200,11 +200,10 @@ def _add_track(parser: argparse.ArgumentParser) -> None:
 
 def _add_info(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Show the engines that are installed and the models, with a check of every file's hash."
+        "Show the engines and whether they are installed, and the models with a check of every "
+        "file's hash. Exit status: 0 all files are intact, 2 they are not."
     )
-    parser.add_argument(
-        "--models", type=Path, metavar="DIR", help="folder of manifest.json and its models"
-    )
+    parser.add_argument("--models", type=Path, metavar="DIR", help=_MODELS_HELP)
     parser.add_argument("--json", action="store_true", help="print it as JSON")
 
 
@@ -271,8 +270,10 @@ def _open_run(
     tracker_factory: TrackerFactory,
     stack: ExitStack,
 ) -> _Run:
-    """Open everything, what can fail first; files that exist are replaced last."""
+    """Open everything: what the user may have got wrong is refused before the models are loaded."""
     source = stack.enter_context(open_source(arguments.input, fps=arguments.fps))
+    if arguments.output is not None:
+        check_output(arguments.output, source, overwrite=arguments.force)
     if arguments.results is not None:
         check_target(arguments.results, source, overwrite=arguments.force)
     tracker = tracker_factory(arguments.backend, config, arguments.models)
@@ -428,15 +429,13 @@ class _Progress:
                 self._shown_s = elapsed_s
                 self._overwrite(text)
         elif frames % _PLAIN_PROGRESS_FRAMES == 0:
-            self._stream.write(text + "\n")
-            self._stream.flush()
+            _write_hint(self._stream, text + "\n")
 
     def finish(self) -> None:
         """Leave the cursor on a line of its own."""
         if self._last:
             self._overwrite(self._last)
-            self._stream.write("\n")
-            self._stream.flush()
+            _write_hint(self._stream, "\n")
 
     def _text(self, frames: int, faces: int, elapsed_s: float) -> str:
         speed = frames / elapsed_s if elapsed_s > 0.0 else 0.0
@@ -452,8 +451,7 @@ class _Progress:
 
     def _overwrite(self, text: str) -> None:
         shown = text[: shutil.get_terminal_size().columns - 1]
-        self._stream.write("\r" + shown.ljust(self._width))
-        self._stream.flush()
+        _write_hint(self._stream, "\r" + shown.ljust(self._width))
         self._width = len(shown)
 
 
@@ -474,10 +472,29 @@ def _text_or_none(path: Path | None) -> str | None:
 
 
 def _print(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    """The outcome, on stdout. All is done by now: a reader that has gone (`| head`) is no error."""
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _mute(sys.stdout)
 
 
 def _say(message: str) -> None:
     """One line on stderr, whatever an engine put into its message."""
-    sys.stderr.write(f"atpn: {' '.join(message.split())}\n")
+    _write_hint(sys.stderr, f"atpn: {' '.join(message.split())}\n")
+
+
+def _write_hint(stream: TextIO, text: str) -> None:
+    """Write what the run does not depend on: it goes on when nobody can read it any more."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError:
+        _mute(stream)
+
+
+def _mute(stream: TextIO) -> None:
+    """Send the rest to nowhere: the interpreter would complain of what it cannot write at exit."""
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())

@@ -1,9 +1,6 @@
 """What is installed here: versions, engines, and models with the state of their files."""
 
-import importlib
 import importlib.metadata
-import importlib.util
-import pkgutil
 import platform
 from pathlib import Path
 from typing import Any
@@ -11,8 +8,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from atpn_mobile import backends
 from atpn_mobile._version import __version__
+from atpn_mobile.backends import engines
 from atpn_mobile.errors import ChecksumError, ManifestError, ModelNotFoundError
 from atpn_mobile.manifest import Artifact, Manifest, load_manifest
 
@@ -26,7 +23,8 @@ def collect_info(models_dir: Path | None = None) -> dict[str, Any]:
     Returns:
         ``version``, ``python``, ``platform``, ``numpy``, ``opencv``; ``engines``; ``models_folder``
         and ``models``, each file with a ``status`` of "ok", "altered" or "missing"; ``error``, what
-        is wrong with the manifest, or None; ``intact``, whether all is there and unaltered.
+        is wrong with the manifest, or None; ``intact``, whether there are models, each with files,
+        and all of these are there and unaltered.
     """
     report: dict[str, Any] = {
         "version": __version__,
@@ -47,32 +45,32 @@ def collect_info(models_dir: Path | None = None) -> dict[str, Any]:
         return report
     report["models_folder"] = str(manifest.folder)
     report["models"] = _models(manifest)
-    statuses = [file["status"] for model in report["models"] for file in model["artifacts"]]
-    report["intact"] = all(status == "ok" for status in statuses)
+    if not report["models"]:
+        report["error"] = f"expected models in the manifest in {manifest.folder}, got none"
+    report["intact"] = bool(report["models"]) and all(
+        model["artifacts"] and all(file["status"] == "ok" for file in model["artifacts"])
+        for model in report["models"]
+    )
     return report
 
 
 def _engines() -> list[dict[str, Any]]:
-    """Every engine the package has a backend for: one module each, that names what it needs."""
+    """Every engine the package has a backend for, with what is installed of it."""
     distributions = importlib.metadata.packages_distributions()
-    engines = []
-    for found in pkgutil.iter_modules(backends.__path__):
-        backend = importlib.import_module(f"{backends.__name__}.{found.name}")
-        if not hasattr(backend, "ENGINE_MODULE"):  # what the backends share
-            continue
-        module = str(backend.ENGINE_MODULE).partition(".")[0]
-        installed = importlib.util.find_spec(module) is not None
-        names = distributions.get(module, []) if installed else []
-        engines.append(
+    found = []
+    for engine in engines():
+        installed = engine.installed
+        names = distributions.get(engine.module, []) if installed else []
+        found.append(
             {
-                "name": found.name,
-                "package": names[0] if names else module,
+                "name": engine.name,
+                "package": names[0] if names else engine.module,
                 "installed": installed,
                 "version": importlib.metadata.version(names[0]) if names else None,
-                "install": backend.INSTALL_HINT,
+                "install": engine.install_hint,
             }
         )
-    return engines
+    return found
 
 
 def _models(manifest: Manifest) -> list[dict[str, Any]]:
@@ -126,7 +124,8 @@ def format_info(report: dict[str, Any]) -> str:
         if not engine["installed"]:
             state = f"not installed: {engine['install']}"
         lines.append(f"  {engine['name']:<8} {state}")
-    lines += ["", f"models in {report['models_folder']}" if not report["error"] else "models"]
+    folder = report["models_folder"]
+    lines += ["", f"models in {folder}" if folder else "models"]
     if report["error"]:
         lines.append(f"  error: {report['error']}")
     for model in report["models"]:
@@ -134,6 +133,8 @@ def format_info(report: dict[str, Any]) -> str:
             f"  {model['name']} {model['version']}, {model['task']}: "
             f"{model['parameters']:,} parameters, {model['macs'] / 1e6:.1f} M MACs"
         )
+        if not model["artifacts"]:
+            lines.append("    no files")
         lines += [
             f"    {file['runtime']:<7} {file['precision']:<8} {file['path']}  "
             f"{file['bytes'] / 1e6:.2f} MB  sha256 {file['sha256'][:12]}  {file['status']}"

@@ -209,7 +209,7 @@ class Manifest:
             contents = path.read_bytes()
         except OSError as error:
             raise ModelNotFoundError(
-                f"expected a model file at {path}, it cannot be read: {error}"
+                f"expected a model file at {path}, it cannot be read: {error.strerror or error}"
             ) from error
         if len(contents) != artifact.size_bytes:
             raise ChecksumError(
@@ -243,8 +243,14 @@ def load_manifest(path: Path | str | None = None) -> Manifest:
     try:
         text = file.read_text(encoding="utf-8")
         document: object = json.loads(text, parse_constant=_refuse_constant)
+    except FileNotFoundError as error:
+        raise ManifestError(
+            f"expected a manifest at {file}, found none: pass --models DIR or models_dir"
+        ) from error
     except OSError as error:
-        raise ManifestError(f"expected a manifest at {file}, it cannot be read: {error}") from error
+        raise ManifestError(
+            f"expected a manifest at {file}, it cannot be read: {error.strerror or error}"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"expected JSON in {file}, got something else: {error}") from error
     return Manifest(file.parent, _read_models(document, str(file)))

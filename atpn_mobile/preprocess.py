@@ -14,6 +14,7 @@ MAX_FRAME_SIDE = 32_766  # pixels: cv2.warpAffine of OpenCV 4 takes no more
 _HINTS = {
     "grey": "convert it with cv2.cvtColor(frame, cv2.COLOR_GRAY2RGB)",
     "alpha": "drop the alpha channel with cv2.cvtColor(frame, cv2.COLOR_RGBA2RGB)",
+    "float": "scale its values to 0..255, then frame.astype(np.uint8)",
 }
 
 
@@ -37,6 +38,8 @@ def check_frame(frame: object) -> Frame:
         raise InvalidFrameError(f"{expected}, {got}: a grey picture; {_HINTS['grey']}")
     if frame.ndim == 3 and frame.shape[2] == 4:
         raise InvalidFrameError(f"{expected}, {got}; {_HINTS['alpha']}")
+    if frame.ndim == 3 and frame.shape[2] == 3 and np.issubdtype(frame.dtype, np.floating):
+        raise InvalidFrameError(f"{expected}, {got}; {_HINTS['float']}")
     if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
         raise InvalidFrameError(f"{expected}, {got}")
     if frame.size == 0:

@@ -1,4 +1,16 @@
-"""What a run gave: one line per frame or face in a file, and the numbers at its end."""
+"""What a run gave: one line per frame or face in a file, and the numbers at its end.
+
+Fields of a line of ``.jsonl``, one per frame:
+    ``frame``, ``name``, ``timestamp_s``, ``detector_ran``,
+    ``timings``: ``detector_ms``, ``crop_ms``, ``network_ms``, ``tracker_ms``,
+    ``faces``, a list: ``track_id``, ``source``, ``presence``, ``yaw_deg``, ``pitch_deg``,
+    ``roll_deg``, ``rotation``, ``roi`` (``center_x``, ``center_y``, ``size``, ``rotation_rad``),
+    ``landmarks``, ``raw_landmarks``.
+
+Columns of a row of ``.csv``, one per face: ``CSV_COLUMNS``.
+
+docs/results.md of the repository explains each and shows an example.
+"""
 
 import csv
 import io
@@ -50,7 +62,11 @@ _WriterT = TypeVar("_WriterT", bound="ResultsWriter")
 
 
 class ResultsWriter(Protocol):
-    """A results file that grows by whole lines, so that one cut short holds whole frames."""
+    """A results file that grows by whole lines, so that one cut short holds whole frames.
+
+    The first frame starts the file and replaces an earlier one; a run that ends before it leaves
+    the earlier one as it was.
+    """
 
     def write(self, index: int, result: TrackResult, name: str | None = None) -> None:
         """Add a frame.
@@ -83,11 +99,7 @@ class JsonLinesWriter(ResultsWriter):
     """One JSON object per line and frame, also for a frame without a face."""
 
     def __init__(self, path: Path) -> None:
-        """Start the file, replacing one that is there.
-
-        Raises:
-            OSError: it cannot be opened.
-        """
+        """Prepare the file; the first frame starts it, replacing one that is there."""
         self._lines = _LineFile(path)
 
     def write(self, index: int, result: TrackResult, name: str | None = None) -> None:
@@ -107,19 +119,15 @@ class CsvWriter(ResultsWriter):
     """
 
     def __init__(self, path: Path) -> None:
-        """Start the file with its header, replacing one that is there.
-
-        Raises:
-            OSError: it cannot be opened.
-        """
+        """Prepare the file; the first frame starts it with the header, replacing one there."""
         self._lines = _LineFile(path)
-        self._lines.append(_csv_text([CSV_COLUMNS]))
 
     def write(self, index: int, result: TrackResult, name: str | None = None) -> None:
         """Add the faces of a frame; see ResultsWriter."""
+        header = [] if self._lines.started else [CSV_COLUMNS]
         rows = [_csv_row(index, result, name, face) for face in result.faces]
-        if rows:
-            self._lines.append(_csv_text(rows))
+        if header or rows:
+            self._lines.append(_csv_text([*header, *rows]))
 
     def close(self) -> None:
         """Close the file."""
@@ -143,14 +151,14 @@ def check_results_path(path: Path) -> None:
 
 
 def open_results(path: Path) -> ResultsWriter:
-    """Start a results file of the format that its suffix names, replacing one that is there.
+    """Prepare a results file of the format that its suffix names; see ResultsWriter.
 
     Args:
         path: the file, ``.jsonl`` or ``.csv``; missing parent folders are made.
 
     Raises:
         ConfigError: the suffix names no format.
-        OSError: the file cannot be opened.
+        OSError: a parent folder cannot be made.
     """
     check_results_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -315,20 +323,29 @@ def format_summary(summary: RunSummary) -> str:
 class _LineFile:
     """A file that takes whole lines, each in one write of the operating system.
 
-    No buffer of ours lies between, so a process that ends at any point leaves no half line.
+    No buffer of ours lies between, so a process that ends at any point leaves no half line. It is
+    opened by the first lines: what stood there is not lost before there is something new.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("wb", buffering=0)
+        self._path = path
+        self._file: io.FileIO | None = None
+
+    @property
+    def started(self) -> bool:
+        return self._file is not None
 
     def append(self, lines: str) -> None:
         """Write text that ends in a newline."""
+        if self._file is None:
+            self._file = self._path.open("wb", buffering=0)
         data = memoryview(lines.encode("utf-8"))
         while data:  # a full disk or a pipe may take a part
             data = data[self._file.write(data) :]
 
     def close(self) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
 
 def _face_record(face: Face) -> dict[str, Any]:

@@ -78,7 +78,8 @@ class Face:
     """One face of one frame.
 
     Attributes:
-        track_id: number of the track, from 0, never used twice by one tracker; -1 outside tracks.
+        track_id: number of the track, from 0, not used twice between two ``reset()``s of a
+            tracker; -1 outside tracks.
         landmarks: (98, 2) float32, frame pixels, x right, y down, smoothed where smoothing is on.
         raw_landmarks: (98, 2) float32, as the network gave them.
         presence: probability that the region shows a face, 0..1.
@@ -129,7 +130,8 @@ class TrackResult:
     """What one frame gave.
 
     Attributes:
-        faces: the faces, by track_id; empty when there is none, never None.
+        faces: the faces; by track_id from ``track()``, best detection first from ``detect()``;
+            empty when there is none, never None.
         timestamp_s: the frame's time, seconds.
         timings: wall time by stage.
         detector_ran: whether the detector was asked in this frame.

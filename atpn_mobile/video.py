@@ -346,6 +346,28 @@ class CameraSource(_CaptureSource):
             yield SourceFrame(frame, time.monotonic() - start)
 
 
+def check_output(path: Path, source: FrameSource, *, overwrite: bool = False) -> None:
+    """Refuse an output that ``open_writer`` would refuse, before anything costly is done.
+
+    Args:
+        path: where the output goes.
+        source: what is annotated.
+        overwrite: whether an existing output may be replaced.
+
+    Raises:
+        VideoError: the suffix does not fit, the output is the input, or it exists already.
+    """
+    to_folder = _is_folder_output(path, source)
+    accepted = PICTURE_SUFFIXES if source.kind == "picture" else tuple(VIDEO_CODECS)
+    if not to_folder and path.suffix.lower() not in accepted:
+        hint = ", or a folder" if source.kind == "folder" else ""
+        raise VideoError(
+            f"expected an output ending in {', '.join(accepted)}{hint} for a {source.kind}, "
+            f"got {path}"
+        )
+    check_target(path, source, overwrite=overwrite, folder=to_folder)
+
+
 def open_writer(path: Path, source: FrameSource, *, overwrite: bool = False) -> FrameWriter:
     """Open the output that fits a source.
 
@@ -361,17 +383,8 @@ def open_writer(path: Path, source: FrameSource, *, overwrite: bool = False) -> 
         VideoError: the suffix does not fit, the output is the input, it exists already, or it
             cannot be written.
     """
-    suffix = path.suffix.lower()
-    to_folder = source.kind == "folder" and (path.is_dir() or not suffix)
-    accepted = tuple(VIDEO_CODECS) if source.kind != "picture" else PICTURE_SUFFIXES
-    if not to_folder and suffix not in accepted:
-        hint = ", or a folder" if source.kind == "folder" else ""
-        raise VideoError(
-            f"expected an output ending in {', '.join(accepted)}{hint} for a {source.kind}, "
-            f"got {path}"
-        )
-    check_target(path, source, overwrite=overwrite, folder=to_folder)
-    if to_folder:
+    check_output(path, source, overwrite=overwrite)
+    if _is_folder_output(path, source):
         return PictureFolderWriter(path)
     if source.kind == "picture":
         return PictureFileWriter(path)
@@ -597,6 +610,10 @@ def _natural_key(path: Path) -> list[tuple[int, str]]:
     parts = re.split(r"(\d+)", path.name.casefold())
     # The digits stand at the odd places.
     return [(int(part), part) if index % 2 else (0, part) for index, part in enumerate(parts)]
+
+
+def _is_folder_output(path: Path, source: FrameSource) -> bool:
+    return source.kind == "folder" and (path.is_dir() or not path.suffix)
 
 
 def _is_same(a: Path, b: Path) -> bool:

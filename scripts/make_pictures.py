@@ -26,8 +26,10 @@ def read_clip() -> list[Frame]:
     """All frames of the bundled clip, BGR."""
     video = cv2.VideoCapture(str(CLIP))
     frames = []
-    while (frame := video.read()[1]) is not None:
+    found, frame = video.read()
+    while found:
         frames.append(frame.astype(np.uint8, copy=False))
+        found, frame = video.read()
     return frames
 
 

@@ -1,35 +1,47 @@
-"""Command line: ``python -m training train|evaluate|recipes``."""
+"""Command line: ``python -m training train|evaluate|recipes|counts``."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+import torch
 
 from training import evaluate
 from training.data.sample import DatasetError
 from training.detection import evaluate as evaluate_detector
 from training.detection import train as train_detector
+from training.network.atpn import Atpn
+from training.network.config import INPUT_SIZE
+from training.network.detector import Detector
+from training.network.macs import count_modules
+from training.options import at_least
 from training.recipes import RECIPES
 from training.train import RunOptions, shortened, train
 from training.weights import WeightsError, read_weights
 
-DETECTOR = "detector"
+DETECTOR: Final = "detector"
+STOPPED: Final = 130  # as shells report a process ended by SIGINT
 
 
 def _stage_length(text: str) -> tuple[str, int]:
-    name, separator, number = text.partition("=")
-    if not separator or not number.isdigit() or int(number) == 0:
+    name, _, number = text.partition("=")
+    if not number.isdecimal() or int(number) == 0:
         raise argparse.ArgumentTypeError(f"expected STAGE=CROPS, got {text!r}")
     return name, int(number)
 
 
 def _add_atpn_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of packs")
-    parser.add_argument("--out", type=Path, required=True, help="checkpoint, log, curve, weights")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
-    parser.add_argument("--seed", type=int, help="instead of the recipe's")
-    parser.add_argument("--threads", type=int, default=2, help="threads of the network")
-    parser.add_argument("--workers", type=int, default=2, help="processes that prepare crops")
+    parser.add_argument("--seed", type=at_least(0), help="instead of the recipe's")
+    parser.add_argument("--threads", type=at_least(1), default=2, help="threads of the network")
+    parser.add_argument(
+        "--workers", type=at_least(0), default=2, help="processes that prepare crops"
+    )
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--init", type=Path, help="weights to start from")
     parser.add_argument(
@@ -44,15 +56,21 @@ def _add_atpn_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _train(arguments: Sequence[str]) -> int:
     """The recipe comes first: each kind of network has options of its own."""
+    recipes = [*RECIPES, DETECTOR]
     first = argparse.ArgumentParser(prog="python -m training train", add_help=False)
-    first.add_argument("--recipe", required=True, choices=[*RECIPES, DETECTOR])
+    first.add_argument("--recipe", choices=recipes)
     recipe_name = first.parse_known_args(arguments)[0].recipe
-    parser = argparse.ArgumentParser(prog=first.prog, parents=[first])
-    add = train_detector.add_arguments if recipe_name == DETECTOR else _add_atpn_arguments
-    add(parser)
-    args = parser.parse_args(arguments)
+    parser = argparse.ArgumentParser(
+        prog=first.prog,
+        epilog=f"The detector has options of its own: {first.prog} --recipe {DETECTOR} --help",
+    )
+    parser.add_argument("--recipe", required=True, choices=recipes)
     if recipe_name == DETECTOR:
-        return train_detector.run(args)
+        parser.epilog = None
+        train_detector.add_arguments(parser)
+        return train_detector.run(parser.parse_args(arguments))
+    _add_atpn_arguments(parser)
+    args = parser.parse_args(arguments)
     recipe = shortened(RECIPES[recipe_name], dict(args.crops), args.seed)
     options = RunOptions(
         data=args.data,
@@ -73,13 +91,17 @@ def _evaluate(arguments: Sequence[str]) -> int:
     first.add_argument("--weights", type=Path)
     weights = first.parse_known_args(arguments)[0].weights
     network = read_weights(weights)[1].get("network") if weights else None
-    module = evaluate_detector if network == DETECTOR else evaluate
     parser = argparse.ArgumentParser(prog=first.prog)
-    module.add_arguments(parser)
-    return module.run(parser.parse_args(arguments))
+    if network == DETECTOR:
+        evaluate_detector.add_arguments(parser)
+        return evaluate_detector.run(parser.parse_args(arguments))
+    evaluate.add_arguments(parser)
+    return evaluate.run(parser.parse_args(arguments))
 
 
-def _recipes() -> int:
+def _recipes(arguments: Sequence[str]) -> int:
+    """What there is to train."""
+    argparse.ArgumentParser(prog="python -m training recipes").parse_args(arguments)
     for recipe in RECIPES.values():
         sys.stdout.write(f"{recipe.name}: {recipe.summary}\n")
         for stage in recipe.stages:
@@ -88,25 +110,44 @@ def _recipes() -> int:
     return 0
 
 
+def _counts(arguments: Sequence[str]) -> int:
+    """Parameters and multiply-adds of the networks, branch by branch."""
+    argparse.ArgumentParser(prog="python -m training counts").parse_args(arguments)
+    detector = Detector()
+    size = detector.config.input_size
+    networks = {"atpn": (Atpn(), INPUT_SIZE), DETECTOR: (detector, size)}
+    for name, (network, side) in networks.items():
+        sys.stdout.write(f"{name}, {side}x{side}        parameters       MACs\n")
+        for part, counts in count_modules(network, torch.zeros(1, 3, side, side)).items():
+            if counts.parameters:
+                sys.stdout.write(f"  {part:<16} {counts.parameters:>12,} {counts.macs:>12,}\n")
+    return 0
+
+
+COMMANDS: Final = MappingProxyType(
+    {"train": _train, "evaluate": _evaluate, "recipes": _recipes, "counts": _counts}
+)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0 done, 2 unusable input."""
+    """Run a command; returns the exit status: 0 done, 2 unusable input, 130 stopped by a key."""
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__, add_help=False)
     parser.add_argument("-h", "--help", action="store_true", help="of a command: COMMAND --help")
-    parser.add_argument("command", choices=["train", "evaluate", "recipes"], nargs="?")
+    parser.add_argument("command", choices=[*COMMANDS], nargs="?")
     arguments = sys.argv[1:] if argv is None else list(argv)
     command = parser.parse_args(arguments[:1]).command
+    if command is None:
+        parser.print_help()
+        return 0
     try:
-        if command == "train":
-            return _train(arguments[1:])
-        if command == "evaluate":
-            return _evaluate(arguments[1:])
-    except (DatasetError, WeightsError) as error:
+        return COMMANDS[command](arguments[1:])
+    except (DatasetError, WeightsError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    if command == "recipes":
-        return _recipes()
-    parser.print_help()
-    return 0
+    except KeyboardInterrupt:
+        advice = "; go on with --resume" if command == "train" else ""
+        sys.stderr.write(f"stopped{advice}\n")
+        return STOPPED
 
 
 if __name__ == "__main__":

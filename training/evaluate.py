@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from atpn_mobile.config import TrackerConfig
 from atpn_mobile.geometry import crop_frame, roi_from_landmarks, rotation_from_euler
 from atpn_mobile.landmarks import TO_68
 from atpn_mobile.types import FloatArray, Frame, Roi
@@ -40,7 +41,7 @@ from training.network.config import INPUT_SIZE
 from training.weights import load_weights
 
 BATCH = 64
-GATE = 0.7  # presence at which a track is kept
+GATE = TrackerConfig().presence_threshold  # presence at which a track is kept
 INNER_51 = slice(17, 68)  # the 68-point scheme without its outline
 POSE_SOURCE = "faces_synthetic.npz"  # the one pack whose rotations are exact
 FACE_PACKS = ("faces_helen.npz", "faces_ytf.npz", "faces_synthetic.npz")
@@ -211,6 +212,7 @@ def presence_measures(network: Atpn, crops: PresenceSet) -> dict[str, float]:
     scores = predict(network, crops.images).presence[:, 0].numpy()
     kinds = np.array(crops.kind)
     measures = {
+        "gate": GATE,
         "average_precision": average_precision(scores, crops.is_face),
         "false_accept_at_99_true_accept": false_accept_at_true_accept(scores, crops.is_face, 0.99),
         "true_accept_at_gate": float((scores[crops.is_face] >= GATE).mean()),
@@ -255,7 +257,7 @@ def evaluate_samples(network: Atpn, samples: Sequence[Sample]) -> dict[str, dict
     report: dict[str, dict[str, float]] = {}
     scale = np.array([roi.size for roi in rois], np.float32)[:, None, None]
     corner = np.array([[r.center_x, r.center_y] for r in rois], np.float32)[:, None] - scale / 2
-    predicted = output.landmarks.numpy() * scale + corner
+    predicted = (output.landmarks.numpy() * scale + corner).astype(np.float32)
     for count in sorted({p.shape[0] for p in points if p is not None}):
         chosen = [i for i, p in enumerate(points) if p is not None and p.shape[0] == count]
         true = np.stack([p for i in chosen if (p := points[i]) is not None])

@@ -1,6 +1,7 @@
 """Named recipes: what is trained, on what, in which order, for how long."""
 
-from dataclasses import dataclass, field, replace
+import json
+from dataclasses import asdict, dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -38,6 +39,22 @@ class Recipe:
     backgrounds: str = "backgrounds.npz"
     hard_negatives: str = "negatives_back_of_head.npz"
     seed: int = 1
+
+    def settings(self) -> dict[str, object]:
+        """All fields as values that JSON has."""
+        plain = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {
+            **plain,
+            "stages": [asdict(stage) for stage in self.stages],
+            "faces": dict(self.faces),
+        }
+
+    @property
+    def identity(self) -> str:
+        """The settings that a run cannot change half-way, as JSON."""
+        settings = self.settings()
+        del settings["summary"]
+        return json.dumps(settings, sort_keys=True)
 
 
 FACES: Final = MappingProxyType(
@@ -88,7 +105,7 @@ COMPACT: Final = Recipe(
             _SHORT,
             name="heads",
             branches=("tracking", "pose"),
-            crops=130_000,
+            crops=100_000,
             data=CropConfig(negatives=0.5),
         ),
     ),

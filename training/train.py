@@ -7,36 +7,47 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import cv2
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
 from atpn_mobile.geometry import landmarks_to_crop, roi_from_landmarks
+from atpn_mobile.types import Frame
+from training.checkpoint import (
+    CHECKPOINT,
+    CURVE,
+    LOG,
+    open_run,
+    read_checkpoint,
+    trim_log,
+    write_checkpoint,
+    write_recipe,
+)
 from training.curve import draw_curve
 from training.data.crops import (
     Crop,
     CropDataset,
     FaceSource,
     LabelledFace,
-    limit_worker_threads,
     load_faces,
 )
 from training.data.packs import read_pack
 from training.data.sample import DatasetError
 from training.evaluate import validation_summary
+from training.loader import iterate_batches, require_device
 from training.losses import alignment_loss, pose_loss, presence_loss
 from training.network.atpn import Atpn
 from training.recipes import Branch, Recipe, StageConfig
 from training.schedule import learning_rate_factor
 from training.weights import load_weights, save_weights
 
-CHECKPOINT = "checkpoint.pt"
-WEIGHTS = "weights.safetensors"
-LOG = "log.jsonl"
-MAX_GRADIENT_NORM = 1.0  # a rare large step would undo many small ones
+WEIGHTS: Final = "atpn.safetensors"
+MAX_GRADIENT_NORM: Final = 1.0  # a rare large step would undo many small ones
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +55,7 @@ class RunOptions:
     """Where and how a recipe is run."""
 
     data: Path  # folder of packs
-    out: Path  # checkpoint, log, curve and weights
+    out: Path  # recipe, checkpoint, log, curve and weights
     workers: int = 2  # processes that prepare crops
     threads: int = 2  # of the network
     device: str = "cpu"
@@ -59,9 +70,20 @@ class TrainingData:
     """Everything decoded, in memory."""
 
     sources: tuple[FaceSource, ...]
-    backgrounds: tuple
-    hard_negatives: tuple
+    backgrounds: tuple[Frame, ...]
+    hard_negatives: tuple[Frame, ...]
     validation: dict[str, list[LabelledFace]]
+
+
+class CropBatch(NamedTuple):
+    """Crops of a step as tensors, see ``Crop``; N crops."""
+
+    image: Tensor  # (N, 112, 112, 3)
+    landmarks: Tensor  # (N, 98, 2)
+    point_weight: Tensor  # (N, 98)
+    rotation: Tensor  # (N, 3, 3)
+    has_rotation: Tensor  # (N,)
+    is_face: Tensor  # (N,)
 
 
 def load_training_data(recipe: Recipe, folder: Path) -> TrainingData:
@@ -96,16 +118,17 @@ def mean_shape(sources: Sequence[FaceSource]) -> Tensor:
     return (total / weights).float()[None]
 
 
-class Averager:
+class Averager(Generic[Network]):
     """Exponential moving average of a network's weights and statistics."""
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.network = copy.deepcopy(network).eval()
+    def __init__(self, network: Network, decay: float) -> None:
+        self.network = copy.deepcopy(network)
+        self.network.eval()
         self.decay = decay
         self.steps = 0
 
     @torch.no_grad()
-    def update(self, network: nn.Module) -> None:
+    def update(self, network: Network) -> None:
         """Move towards the network; young averages move faster."""
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
@@ -129,7 +152,7 @@ def set_trainable(network: Atpn, branches: Sequence[Branch]) -> list[nn.Paramete
     return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
-def stage_loss(network: Atpn, batch: Crop, branches: Sequence[Branch]) -> Tensor:
+def stage_loss(network: Atpn, batch: CropBatch, branches: Sequence[Branch]) -> Tensor:
     """Sum of the losses of the branches that are trained."""
     image = batch.image.permute(0, 3, 1, 2).float()
     if "alignment" in branches:
@@ -137,7 +160,7 @@ def stage_loss(network: Atpn, batch: Crop, branches: Sequence[Branch]) -> Tensor
     with torch.no_grad():
         shallow, middle, deep = network.backbone(image)
         attended = network.attend(shallow, network.alignment(shallow, middle, deep))
-    loss = image.new_zeros(())
+    loss: Tensor = image.new_zeros(())
     if "tracking" in branches:
         loss = loss + presence_loss(network.tracking(attended), batch.is_face)
     if "pose" in branches:
@@ -152,7 +175,8 @@ class StageRun:
 
     def __init__(self, network: Atpn, stage: StageConfig, device: str) -> None:
         self.stage, self.device = stage, device
-        self.network = network.to(device).to(memory_format=torch.channels_last)
+        self.network: Atpn = network.to(device)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.parameters = set_trainable(network, stage.branches)
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=stage.learning_rate, weight_decay=stage.weight_decay
@@ -171,10 +195,11 @@ class StageRun:
         factor = learning_rate_factor(self.stage.schedule, self.step / self.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = self.stage.learning_rate * factor
-        batch = Crop(*(value.to(self.device, non_blocking=True) for value in batch))
-        loss = stage_loss(self.network, batch, self.stage.branches)
+        tensors = (torch.as_tensor(value) for value in batch)  # a collated one has them already
+        moved = CropBatch(*(value.to(self.device, non_blocking=True) for value in tensors))
+        loss = stage_loss(self.network, moved, self.stage.branches)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.parameters, MAX_GRADIENT_NORM)
         self.optimizer.step()
         if self.average:
@@ -193,7 +218,7 @@ class StageRun:
             "average_steps": self.average.steps if self.average else 0,
         }
 
-    def restore(self, state: dict) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -207,34 +232,29 @@ def batches(
     data: TrainingData, stage: StageConfig, seed: int, start: int, options: RunOptions
 ) -> Iterator[Crop]:
     """Batches of a stage from step ``start``: the same ones in every run of a seed."""
+    steps = stage.crops // stage.batch
     crops = CropDataset(
         data.sources,
         data.backgrounds,
         data.hard_negatives,
         stage.data,
-        length=stage.crops // stage.batch * stage.batch,
+        length=steps * stage.batch,
         seed=seed,
     )
-    loader = DataLoader(
-        Subset(crops, range(start * stage.batch, len(crops))),
-        batch_size=stage.batch,
-        num_workers=options.workers,
-        worker_init_fn=limit_worker_threads,
-        prefetch_factor=4 if options.workers else None,
-        pin_memory=options.device != "cpu",
+    return iterate_batches(
+        crops,
+        range(start, steps),
+        batch=stage.batch,
+        workers=options.workers,
+        device=options.device,
     )
-    return iter(loader)
-
-
-def write_atomically(state: dict[str, object], path: Path) -> None:
-    """Save a checkpoint so that an interruption leaves the old one or the new one."""
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)
 
 
 def train(recipe: Recipe, options: RunOptions) -> Path:
     """Run a recipe.
+
+    Writes ``recipe.json``, ``checkpoint.pt``, ``log.jsonl``, ``curve.png`` and at the end
+    ``atpn.safetensors`` into ``options.out``.
 
     Args:
         recipe: what to train.
@@ -244,43 +264,60 @@ def train(recipe: Recipe, options: RunOptions) -> Path:
         path of the weights.
 
     Raises:
-        DatasetError: a pack is missing, or ``resume`` without a checkpoint.
+        DatasetError: a pack or the device is missing, there is no checkpoint of this recipe to
+            resume, or a new run would overwrite one.
         WeightsError: ``init`` cannot be loaded.
     """
+    require_device(options.device)
+    checkpoint = open_run(options.out, resume=options.resume)
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
-    options.out.mkdir(parents=True, exist_ok=True)
-    checkpoint = options.out / CHECKPOINT
-    if options.resume and not checkpoint.is_file():
-        raise DatasetError(f"expected a checkpoint to resume, found none at {checkpoint}")
+    state = None
+    if options.resume:
+        state = read_checkpoint(checkpoint, recipe.identity, options.device)
     data = load_training_data(recipe, options.data)
     network = Atpn()
     network.alignment.mean_shape.copy_(mean_shape(data.sources))
     if options.init:
         load_weights(network, options.init)
-    state = torch.load(checkpoint, weights_only=True) if options.resume else None
-    if not options.resume:
-        (options.out / LOG).unlink(missing_ok=True)
     names = [stage.name for stage in recipe.stages]
     first = names.index(state["stage"]) if state else 0
+    options.out.mkdir(parents=True, exist_ok=True)
+    if state:
+        trim_log(options.out / LOG, names[: first + 1], state["step"])
+    else:
+        trim_log(options.out / LOG, [], 0)
+        write_recipe(options.out, "atpn", _settings(recipe, options))
     for index in range(first, len(recipe.stages)):
         run = StageRun(network, recipe.stages[index], options.device)
         if state:
             run.restore(state)
             state = None
-        _run_stage(run, data, recipe.seed + index, options)
+        _run_stage(run, data, recipe, index, options)
         network = copy.deepcopy(run.result)
     description = {"network": "atpn", "recipe": recipe.name, "seed": recipe.seed}
     save_weights(network, options.out / WEIGHTS, description)
     return options.out / WEIGHTS
 
 
-def _run_stage(run: StageRun, data: TrainingData, seed: int, options: RunOptions) -> None:
+def _settings(recipe: Recipe, options: RunOptions) -> dict[str, object]:
+    """Everything that decides the weights, but the folder of the packs."""
+    return {
+        "recipe": recipe.settings(),
+        "init": options.init.name if options.init else None,
+        "threads": options.threads,
+        "device": options.device,
+    }
+
+
+def _run_stage(
+    run: StageRun, data: TrainingData, recipe: Recipe, index: int, options: RunOptions
+) -> None:
     stage, started, smooth = run.stage, time.perf_counter(), float("nan")
     bar = tqdm(total=run.steps, initial=run.step, desc=stage.name, mininterval=5.0)
     with bar:
-        for batch in batches(data, stage, seed, run.step, options):
+        for batch in batches(data, stage, recipe.seed + index, run.step, options):
             loss = run.train_on(batch)
             smooth = loss if math.isnan(smooth) else 0.98 * smooth + 0.02 * loss
             bar.update()
@@ -298,12 +335,24 @@ def _run_stage(run: StageRun, data: TrainingData, seed: int, options: RunOptions
                 with (options.out / LOG).open("a") as log:
                     log.write(json.dumps(record) + "\n")
                 bar.write(json.dumps(record))
-                draw_curve(options.out / LOG, options.out / "curve.png")
+                draw_curve(options.out / LOG, options.out / CURVE)
             if run.step % options.checkpoint_every == 0 or last:
-                write_atomically(run.state(), options.out / CHECKPOINT)
+                write_checkpoint(options.out / CHECKPOINT, recipe.identity, run.state())
 
 
 def shortened(recipe: Recipe, crops: dict[str, int], seed: int | None = None) -> Recipe:
-    """A recipe with other lengths of its stages (name -> crops), or another seed."""
+    """A recipe with other lengths of its stages (name -> crops), or another seed.
+
+    Raises:
+        DatasetError: it has no such stage, or a length is below the stage's batch.
+    """
+    batch = {stage.name: stage.batch for stage in recipe.stages}
+    for name, length in crops.items():
+        if length < batch.get(name, length + 1):
+            known = ", ".join(f"{name} (batch {size})" for name, size in batch.items())
+            raise DatasetError(
+                f"expected a stage of {recipe.name} and at least one batch of crops for it, "
+                f"{known}; got {name}={length}"
+            )
     stages = tuple(replace(s, crops=crops.get(s.name, s.crops)) for s in recipe.stages)
     return replace(recipe, stages=stages, seed=recipe.seed if seed is None else seed)

@@ -1,42 +1,58 @@
 """Inference engines: one file each, chosen by name."""
 
 import importlib.util
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from atpn_mobile.backends import onnx
 from atpn_mobile.backends.base import Backend
 from atpn_mobile.errors import BackendUnavailableError, ModelNotFoundError
 from atpn_mobile.manifest import Manifest, ModelSpec
 
-__all__ = ["Backend", "available_backends", "create_backend"]
+__all__ = ["Backend", "Engine", "available_backends", "create_backend", "engines"]
 
 
-class _Factory(Protocol):
-    def __call__(self, model: bytes, spec: ModelSpec, *, num_threads: int = 1) -> Backend: ...
+class BackendFactory(Protocol):
+    """Makes a backend of a model file; the class of a backend is one."""
+
+    def __call__(self, model: bytes, spec: ModelSpec, *, num_threads: int = 1) -> Backend:
+        """Load a network."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Engine:
-    module: str  # the engine is installed when this module is
+class Engine:
+    """An inference engine that the package has a backend for.
+
+    Attributes:
+        name: of the runtime in the manifest.
+        module: the top-level module that the engine installs.
+        install_hint: the command that installs it.
+        create: makes its backend.
+    """
+
+    name: str
+    module: str
     install_hint: str
-    create: _Factory
+    create: BackendFactory
+
+    @property
+    def installed(self) -> bool:
+        """Whether its module can be found; it is not imported."""
+        return importlib.util.find_spec(self.module) is not None
 
 
-# By the name of the runtime in the manifest; "auto" takes the first that is installed.
-_ENGINES: Mapping[str, _Engine] = {
-    "onnx": _Engine(onnx.ENGINE_MODULE, onnx.INSTALL_HINT, onnx.OnnxBackend),
-}
+# The one list of engines, the preferred one first.
+_ENGINES: Final = (Engine("onnx", onnx.ENGINE_MODULE, onnx.INSTALL_HINT, onnx.OnnxBackend),)
+
+
+def engines() -> tuple[Engine, ...]:
+    """Every engine there is a backend for, installed or not, the preferred one first."""
+    return _ENGINES
 
 
 def available_backends() -> tuple[str, ...]:
     """Names of the engines that are installed here, the preferred one first."""
-    return tuple(
-        name
-        for name, engine in _ENGINES.items()
-        if importlib.util.find_spec(engine.module) is not None
-    )
+    return tuple(engine.name for engine in engines() if engine.installed)
 
 
 def create_backend(
@@ -62,19 +78,20 @@ def create_backend(
         ModelMismatchError: the file's inputs or outputs are not the ones the manifest describes.
     """
     runtime = _choose_engine(manifest, model, precision) if name == "auto" else name
-    if runtime not in _ENGINES:
-        known = ", ".join(repr(known) for known in ("auto", *_ENGINES))
+    by_name = {engine.name: engine for engine in engines()}
+    if runtime not in by_name:
+        known = ", ".join(repr(known) for known in ("auto", *by_name))
         raise BackendUnavailableError(f"expected a backend out of {known}, got {name!r}")
     artifact = manifest.artifact(model, runtime, precision)
     contents = manifest.read_artifact(artifact)
     spec = manifest.model(model).spec(artifact)
-    return _ENGINES[runtime].create(contents, spec, num_threads=num_threads)
+    return by_name[runtime].create(contents, spec, num_threads=num_threads)
 
 
 def _choose_engine(manifest: Manifest, model: str, precision: str) -> str:
     installed = available_backends()
     if not installed:
-        hints = " or ".join(engine.install_hint for engine in _ENGINES.values())
+        hints = " or ".join(engine.install_hint for engine in engines())
         raise BackendUnavailableError(f"expected an inference engine, none is installed: {hints}")
     artifacts = manifest.model(model).artifacts
     offered = {file.runtime for file in artifacts if file.precision == precision}

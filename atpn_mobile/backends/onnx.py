@@ -10,7 +10,7 @@ from atpn_mobile.manifest import ModelSpec
 from atpn_mobile.types import FloatArray
 
 ENGINE_MODULE = "onnxruntime"
-INSTALL_HINT = 'pip install "atpn-mobile[onnx]"'
+INSTALL_HINT = "pip install onnxruntime"
 
 
 class OnnxBackend:

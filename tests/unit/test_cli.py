@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from atpn_mobile import cli
+from atpn_mobile.backends import engines
 from atpn_mobile.errors import BackendUnavailableError, InvalidFrameError
 from atpn_mobile.geometry import roi_from_landmarks
 from atpn_mobile.types import Face, HeadPose, StageTimings, TrackResult
@@ -296,7 +297,19 @@ class TestInterruption:
         status, _, _ = run(*self.arguments(video, tmp_path), tracker=FakeTracker(0, interrupt))
         assert status == 130
         assert not (tmp_path / "out.mp4").exists()
-        assert (tmp_path / "out.jsonl").read_bytes() == b""
+        assert not (tmp_path / "out.jsonl").exists()
+
+    @pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+    def test_before_the_first_frame_earlier_files_stay(self, run, video, tmp_path, suffix):
+        output, results = tmp_path / "out.mp4", tmp_path / f"out{suffix}"
+        for path in (output, results):
+            path.write_text("earlier")
+        status, _, _ = run(
+            *("track", video, "--output", output, "--results", results, "--force"),
+            tracker=FakeTracker(0, interrupt),
+        )
+        assert status == 130
+        assert [path.read_text() for path in (output, results)] == ["earlier"] * 2
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_a_signal_lets_the_frame_be_finished(self, run, video, tmp_path, number):
@@ -418,6 +431,17 @@ class TestBadInput:
 
         return check
 
+    @pytest.fixture
+    def refused_early(self, refused):
+        """Refused before a model is loaded."""
+
+        def check(*arguments, match):
+            tracker = FakeTracker()
+            refused(*arguments, match=match, tracker=tracker)
+            assert tracker.made_with is None
+
+        return check
+
     def test_no_such_input(self, refused, tmp_path):
         refused("track", tmp_path / "nowhere.mp4", match="nowhere.mp4")
 
@@ -428,22 +452,24 @@ class TestBadInput:
     def test_an_empty_folder(self, refused, tmp_path):
         refused("track", tmp_path, match="expected pictures")
 
-    def test_output_of_an_unknown_kind(self, refused, video, tmp_path):
-        refused("track", video, "--output", tmp_path / "out.wmv", match=".mp4, .mov, .mkv, .avi")
+    def test_output_of_an_unknown_kind(self, refused_early, video, tmp_path):
+        refused_early(
+            "track", video, "--output", tmp_path / "out.wmv", match=".mp4, .mov, .mkv, .avi"
+        )
 
-    def test_results_of_an_unknown_kind(self, refused, video, tmp_path):
-        refused("track", video, "--results", tmp_path / "out.xml", match=".jsonl or .csv")
+    def test_results_of_an_unknown_kind(self, refused_early, video, tmp_path):
+        refused_early("track", video, "--results", tmp_path / "out.xml", match=".jsonl or .csv")
 
-    def test_output_over_input(self, refused, video):
-        refused("track", video, "--output", video, "--force", match="other than the input")
+    def test_output_over_input(self, refused_early, video):
+        refused_early("track", video, "--output", video, "--force", match="other than the input")
 
-    def test_results_over_input(self, refused, tmp_path):
+    def test_results_over_input(self, refused_early, tmp_path):
         clip = make_video(tmp_path / "clip.mp4").rename(tmp_path / "clip.csv")
-        refused("track", clip, "--results", clip, "--force", match="other than the input")
+        refused_early("track", clip, "--results", clip, "--force", match="other than the input")
 
-    def test_output_exists(self, refused, video, tmp_path):
+    def test_output_exists(self, refused_early, video, tmp_path):
         (tmp_path / "out.mp4").write_text("precious")
-        refused("track", video, "--output", tmp_path / "out.mp4", match="--force")
+        refused_early("track", video, "--output", tmp_path / "out.mp4", match="--force")
 
     def test_results_exist(self, refused, video, tmp_path):
         (tmp_path / "out.csv").write_text("precious")
@@ -466,8 +492,8 @@ class TestBadInput:
         def unavailable(backend, config, models_dir):
             raise BackendUnavailableError(f"expected {backend} to be installed")
 
-        arguments = ("--backend", "coreml", "--output", tmp_path / "out.mp4")
-        refused("track", video, *arguments, match="expected coreml", tracker=unavailable)
+        arguments = ("--backend", "onnx", "--output", tmp_path / "out.mp4")
+        refused("track", video, *arguments, match="expected onnx", tracker=unavailable)
 
     def test_models_that_are_not_there(self, refused, video, tmp_path):
         refused(
@@ -503,6 +529,12 @@ class TestBadInput:
         assert status == 2
         assert "2.png has 40x30" in stderr
         assert not (tmp_path / "out.mp4").exists()
+
+    def test_the_choice_of_engines_is_the_registry(self, capsys):
+        with pytest.raises(SystemExit):
+            cli.main(["track", "--help"])
+        choices = ",".join(("auto", *(engine.name for engine in engines())))
+        assert f"--backend {{{choices}}}" in capsys.readouterr().out
 
     @pytest.mark.parametrize(
         "arguments",
@@ -549,6 +581,65 @@ class TestProcess:
             timeout=120,
             env={**os.environ, "OPENCV_LOG_LEVEL": "INFO"},
         )
+
+    def start_unread(self, tmp_path, *arguments, unread, frames=205):
+        """Track a video by a fake tracker, with nobody who reads some of the streams."""
+        make_video(tmp_path / "clip.mp4", frames=frames)
+        code = (
+            "import sys\n"
+            "from atpn_mobile import cli\n"
+            "from atpn_mobile.types import TrackResult\n"
+            "class Tracker:\n"
+            "    def track(self, frame, timestamp_s): return TrackResult((), timestamp_s)\n"
+            "    def close(self): pass\n"
+            "sys.exit(cli.main(sys.argv[1:], tracker_factory=lambda *_: Tracker()))\n"
+        )
+        reader, writer = os.pipe()
+        os.close(reader)
+        try:
+            streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+            return subprocess.run(
+                [sys.executable, "-c", code, "track", str(tmp_path / "clip.mp4"), *arguments],
+                text=True,
+                check=False,
+                timeout=120,
+                **{**streams, **dict.fromkeys(unread, writer)},
+            )
+        finally:
+            os.close(writer)
+
+    def test_a_summary_that_nobody_reads_is_no_error(self, tmp_path):
+        process = self.start_unread(tmp_path, unread=["stdout"], frames=3)
+        assert (process.returncode, process.stderr) == (0, "")
+
+    @pytest.mark.parametrize("unread", [["stderr"], ["stdout", "stderr"]])
+    def test_progress_that_nobody_reads_costs_no_video(self, tmp_path, unread):
+        output = tmp_path / "out.mp4"
+        process = self.start_unread(tmp_path, "--output", str(output), unread=unread)
+        assert process.returncode == 0
+        assert count_frames(output) == 205
+
+    def test_an_error_that_nobody_reads_is_still_one(self, tmp_path):
+        output = tmp_path / "out.wmv"
+        process = self.start_unread(tmp_path, "--output", str(output), unread=["stderr"], frames=3)
+        assert process.returncode == 2
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+    def test_results_that_nobody_reads_any_more_are_an_error(self, tmp_path):
+        pipe = tmp_path / "out.jsonl"
+        os.mkfifo(pipe)
+
+        def read_a_little():
+            with pipe.open("rb", buffering=0) as reading:
+                reading.read(1)
+
+        threading.Thread(target=read_a_little, daemon=True).start()
+        # More lines than a pipe holds, so that the last cannot be written before the reader goes.
+        process = self.start_unread(
+            tmp_path, "--results", str(pipe), "--force", "--quiet", unread=[], frames=800
+        )
+        assert process.returncode == 2
+        assert "Broken pipe" in process.stderr
 
     def test_version(self):
         process = self.start("--version")

@@ -5,12 +5,14 @@ import json
 
 import pytest
 
+from atpn_mobile.backends import engines
 from atpn_mobile.info import collect_info, format_info
 
 CONTENT = b"the bytes of a model"
 
 
 def make_models(folder, **artifact):
+    """A folder with one model of one file."""
     (folder / "net.onnx").write_bytes(CONTENT)
     manifest = {
         "schema_version": 1,
@@ -80,6 +82,30 @@ def test_a_missing_file_is_noticed(tmp_path):
     assert not report["intact"]
 
 
+def change_manifest(folder, change):
+    document = json.loads((folder / "manifest.json").read_text())
+    change(document)
+    (folder / "manifest.json").write_text(json.dumps(document))
+
+
+def test_a_manifest_without_models_is_not_intact(tmp_path):
+    change_manifest(make_models(tmp_path), lambda document: document["models"].clear())
+    report = collect_info(tmp_path)
+    assert report["intact"] is False
+    assert "expected models" in report["error"]
+    assert report["error"] in format_info(report)
+
+
+def test_a_model_without_files_is_not_intact(tmp_path):
+    def add_bare_model(document):
+        document["models"].append({**document["models"][0], "name": "bare", "artifacts": []})
+
+    change_manifest(make_models(tmp_path), add_bare_model)
+    report = collect_info(tmp_path)
+    assert report["intact"] is False
+    assert format_info(report).endswith("no files")
+
+
 def test_a_missing_manifest_is_told_beside_the_rest(tmp_path):
     report = collect_info(tmp_path)
     assert not report["intact"]
@@ -99,6 +125,7 @@ def test_every_engine_is_listed_with_its_version_or_how_to_get_it(tmp_path, monk
     )
     monkeypatch.setattr("atpn_mobile.info.importlib.metadata.version", lambda name: f"9.9 {name}")
     report = collect_info(make_models(tmp_path))
+    assert [engine["name"] for engine in report["engines"]] == [e.name for e in engines()]
     (onnx,) = [engine for engine in report["engines"] if engine["name"] == "onnx"]
     assert onnx["installed"] is installed
     text = format_info(report)

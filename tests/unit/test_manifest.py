@@ -192,10 +192,18 @@ def test_bytes_that_are_no_text(tmp_path):
 
 
 def test_a_missing_manifest(tmp_path):
-    with pytest.raises(ManifestError, match="cannot be read"):
+    for place, file in ((tmp_path, "manifest.json"), (tmp_path / "nowhere", "nowhere")):
+        with pytest.raises(ManifestError, match="pass --models DIR or models_dir") as caught:
+            load_manifest(place)
+        assert str(caught.value).count(str(tmp_path)) == 1
+        assert f"{file}, found none" in str(caught.value)
+
+
+def test_a_manifest_that_cannot_be_read(tmp_path):
+    (tmp_path / "manifest.json").mkdir()
+    with pytest.raises(ManifestError, match=r"manifest\.json, it cannot be read: \w") as caught:
         load_manifest(tmp_path)
-    with pytest.raises(ManifestError, match="nowhere"):
-        load_manifest(tmp_path / "nowhere")
+    assert str(caught.value).count(str(tmp_path)) == 1
 
 
 def test_looking_for_what_is_not_there(tmp_path):

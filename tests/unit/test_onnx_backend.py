@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from atpn_mobile.backends import available_backends, create_backend
+from atpn_mobile.backends import available_backends, create_backend, engines
 from atpn_mobile.backends.onnx import OnnxBackend
 from atpn_mobile.errors import (
     AtpnError,
@@ -235,6 +235,12 @@ def test_an_unknown_engine_is_named(tmp_path):
         create_backend("onyx", manifest, "toy")
 
 
+def test_every_engine_is_told_with_its_module_and_how_to_get_it():
+    told = [(engine.name, engine.module, engine.install_hint) for engine in engines()]
+    assert told == [("onnx", "onnxruntime", "pip install onnxruntime")]
+    assert all(engine.installed for engine in engines())
+
+
 def test_available_backends():
     assert available_backends() == ("onnx",)
 
@@ -247,7 +253,7 @@ def test_an_engine_that_is_not_installed(tmp_path, monkeypatch):
         raise ImportError(f"No module named {name!r}")
 
     monkeypatch.setattr(importlib, "import_module", fail)
-    hint = r'pip install "atpn-mobile\[onnx\]"'
+    hint = "pip install onnxruntime"
     assert available_backends() == ()
     for name in ("auto", "onnx"):
         with pytest.raises(BackendUnavailableError, match=hint):

@@ -33,7 +33,8 @@ def picture(height=48, width=64):
         (np.zeros((4, 4), np.uint8), r"\(4, 4\).*grey.*COLOR_GRAY2RGB"),
         (np.zeros((4, 4, 1), np.uint8), "grey"),
         (np.zeros((4, 4, 4), np.uint8), r"\(4, 4, 4\).*alpha.*COLOR_RGBA2RGB"),
-        (np.zeros((4, 4, 3), np.float32), "dtype float32"),
+        (np.zeros((4, 4, 3), np.float32), r"dtype float32.*0\.\.255.*astype\(np\.uint8\)"),
+        (np.zeros((4, 4, 3), np.float64), r"dtype float64.*0\.\.255.*astype\(np\.uint8\)"),
         (np.zeros((4, 4, 3), np.int8), "dtype int8"),
         (np.zeros((3, 4, 4), np.float64), r"\(3, 4, 4\)"),
         (np.zeros((3, 5, 7), np.uint8), r"\(3, 5, 7\)"),  # channels first

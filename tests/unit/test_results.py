@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -146,6 +147,51 @@ class TestCsv:
         assert header == list(CSV_COLUMNS)
         assert len(row) == len(header) == 18 + 2 * 98
 
+    def test_a_run_without_a_face_is_a_header(self, tmp_path):
+        path = tmp_path / "results.csv"
+        with open_results(path) as writer:
+            writer.write(0, make_result())
+            writer.write(1, make_result())
+        assert path.read_text() == ",".join(CSV_COLUMNS) + "\n"
+
+
+class TestDocumentation:
+    """docs/results.md shows what is written, shortened to one landmark and one entry of a list."""
+
+    text = (Path(__file__).parents[2] / "docs" / "results.md").read_text(encoding="utf-8")
+
+    def documented_result(self):
+        timings = StageTimings(8.125, 0.25, 2.5, 0.125)
+        return make_result(make_face(source="detected"), detector_ran=True, timings=timings)
+
+    def test_the_example_of_the_json_lines_is_one(self):
+        record = result_record(1, self.documented_result())
+        (face,) = record["faces"]
+        for field in ("landmarks", "raw_landmarks"):
+            face[field] = [face[field][0], "..."]
+        line = json.dumps(record, separators=(",", ":")).replace('"..."', "...")
+        assert f"\n{line}\n" in self.text
+
+    def test_the_example_of_the_csv_is_one(self, tmp_path):
+        with open_results(tmp_path / "results.csv") as writer:
+            writer.write(1, self.documented_result())
+        for line in (tmp_path / "results.csv").read_text().splitlines():
+            cells = line.split(",")
+            assert f"\n{','.join([*cells[:20], '...', *cells[-2:]])}\n" in self.text
+
+    def test_every_field_is_explained(self):
+        def names(value):
+            if isinstance(value, list):
+                return set().union(*map(names, value), set())
+            if isinstance(value, dict):
+                return set(value).union(*map(names, value.values()))
+            return set()
+
+        fields = names(result_record(1, self.documented_result())) | set(CSV_COLUMNS[:20])
+        assert len(fields) > 25
+        table = "\n".join(row for row in self.text.splitlines() if row.startswith("| `"))
+        assert {field for field in fields if f"`{field}`" not in table} == set()
+
 
 class TestPaths:
     @pytest.mark.parametrize("name", ["results.txt", "results", "results.json"])
@@ -158,8 +204,18 @@ class TestPaths:
 
     def test_capitals_and_missing_folders_are_fine(self, tmp_path):
         path = tmp_path / "out" / "deep" / "RESULTS.JSONL"
+        with open_results(path) as writer:
+            writer.write(0, make_result())
+        assert json.loads(path.read_text())["frame"] == 0
+
+    @pytest.mark.parametrize("name", ["results.jsonl", "results.csv"])
+    def test_without_a_frame_an_old_file_stays_and_no_new_one_comes(self, tmp_path, name):
+        path = tmp_path / name
         open_results(path).close()
-        assert path.read_bytes() == b""
+        assert not path.exists()
+        path.write_text("old\n")
+        open_results(path).close()
+        assert path.read_text() == "old\n"
 
     def test_an_old_file_is_replaced_and_not_appended_to(self, tmp_path):
         path = tmp_path / "results.jsonl"

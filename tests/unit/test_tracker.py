@@ -260,13 +260,27 @@ def test_a_detection_beside_that_leads_to_a_tracked_face_is_no_new_face():
     assert detector.calls == 2
 
 
-def test_ids_are_never_used_twice():
+def test_ids_are_not_used_twice_between_two_resets():
     tracker, _, _ = make()
-    seen = []
-    for _ in range(4):
-        seen += ids(tracker.track(world((100, 120, 60))))
-        tracker.track(world())
-    assert seen == [0, 1, 2, 3]
+    for _ in range(2):
+        seen = []
+        for _ in range(4):
+            seen += ids(tracker.track(world((100, 120, 60))))
+            tracker.track(world())
+        assert seen == [0, 1, 2, 3]
+        tracker.reset()
+
+
+def test_tracked_faces_come_by_id_and_detected_ones_best_first():
+    tracker, _, _ = make(TrackerConfig(max_faces=2, detect_interval_frames=1))
+    tracker.track(world((60, 60, 40)))
+    both = world((60, 60, 40), (240, 120, 60))  # the newcomer is the better detection
+    assert [center(face)[0] for face in tracker.track(both).faces] == pytest.approx(
+        [60, 240], abs=2.0
+    )
+    assert [center(face)[0] for face in tracker.detect(both).faces] == pytest.approx(
+        [240, 60], abs=2.0
+    )
 
 
 # --- options: changing each changes something ---------------------------------------------------

@@ -1,5 +1,7 @@
 """The project's own packs: one .npz of JPEG files with labels beside them."""
 
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,9 +28,11 @@ def read_pack(path: Path, split: str | None = None) -> list[Sample]:
     if not path.is_file():
         raise DatasetError(f"expected a pack (.npz), found no file at {path}")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # opened here, for numpy leaves a file open that turns out to be no archive
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
-    except (ValueError, OSError) as error:
+    # a cut file fails as an archive, an empty one at its end, a damaged one when it is unpacked
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DatasetError(f"expected a pack (.npz), {path} cannot be read: {error}") from error
     missing = [key for key in REQUIRED if key not in arrays]
     if missing:

@@ -48,6 +48,7 @@ MAX_FALSE_SHARE: Final = 1.0 / 20.0  # false boxes per background
 GOAL_SMALL: Final = 0.80
 GOAL_LARGE: Final = 0.95
 LOWEST_SCORE: Final = 0.05  # boxes below it are not looked at
+SHIPPED_THRESHOLD: Final = DecodeConfig().score_threshold
 THRESHOLDS: Final = tuple(round(0.05 * step, 2) for step in range(1, 20))
 REAL_PACKS: Final = ("faces_helen", "faces_ytf")
 COMPOSED_PACK: Final = "faces_synthetic"
@@ -98,11 +99,12 @@ class OperatingPoint:
 
 @dataclass(frozen=True, slots=True)
 class DetectorReport:
-    """Every threshold tried, and the one to use.
+    """Every threshold tried, the best one, and the runtime's own.
 
     Attributes:
         points: by rising threshold.
-        threshold: the one to use, see ``pick_threshold``.
+        threshold: the best one here, see ``pick_threshold``.
+        shipped: what the runtime's default threshold gives.
         backgrounds: number of frames without a face.
         heads: number of backs of heads.
         faces: number of frames with a face, by part.
@@ -110,6 +112,7 @@ class DetectorReport:
 
     points: tuple[OperatingPoint, ...]
     threshold: float
+    shipped: OperatingPoint
     backgrounds: int
     heads: int
     faces: dict[str, int]
@@ -277,6 +280,7 @@ def evaluate_detector(detector: Detector, frames: Sequence[EvaluationFrame]) -> 
     return DetectorReport(
         points,
         pick_threshold(points, backgrounds),
+        _operating_point(SHIPPED_THRESHOLD, found_at, false_boxes, false_heads),
         backgrounds,
         parts.count("back_of_head"),
         {part: parts.count(part) for part in FACE_PARTS},
@@ -348,10 +352,13 @@ def format_report(report: DetectorReport) -> str:
         f"backgrounds: {report.backgrounds}, backs of heads: {report.heads}, IoU: {MIN_IOU}",
         "threshold  recall 20-32  recall 32+  false boxes  on heads",
     ]
+    marks = {report.shipped.threshold: "  < default of the runtime"}
+    marks[report.threshold] = "  < best" + marks.get(report.threshold, "")
+    points = {p.threshold: p for p in (*report.points, report.shipped)}
     lines += [
         f"{p.threshold:9.2f}  {p.recall_small:12.3f}  {p.recall_large:10.3f}  "
-        f"{p.false_boxes:11d}  {p.false_heads:8d}{'  <' if p is report.chosen else ''}"
-        for p in report.points
+        f"{p.false_boxes:11d}  {p.false_heads:8d}{marks.get(p.threshold, '')}"
+        for _, p in sorted(points.items())
     ]
     lines += [f"{key}: {value:.3f}" for key, value in report.chosen.recall_by_source.items()]
     return "\n".join(lines)

@@ -4,9 +4,8 @@ import argparse
 import dataclasses
 import json
 import math
-import multiprocessing
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -14,13 +13,21 @@ from typing import Any, Final, NamedTuple
 import cv2
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from atpn_mobile.types import FloatArray, Frame
+from training.checkpoint import (
+    CHECKPOINT,
+    CURVE,
+    LOG,
+    open_run,
+    read_checkpoint,
+    trim_log,
+    write_checkpoint,
+    write_recipe,
+)
 from training.curve import draw_curve
-from training.data.crops import limit_worker_threads
-from training.data.sample import DatasetError
 from training.detection.compose import ComposeConfig, FrameComposer
 from training.detection.evaluate import (
     DetectorReport,
@@ -31,15 +38,15 @@ from training.detection.evaluate import (
 from training.detection.loss import DetectorLoss, TargetBatch, detector_loss
 from training.detection.pictures import load_library
 from training.detection.targets import make_targets
+from training.loader import iterate_batches, require_device
 from training.network.detector import Detector, DetectorConfig
+from training.options import at_least
 from training.schedule import learning_rate_factor
-from training.train import Averager, write_atomically
+from training.train import Averager
 from training.weights import save_weights
 
-CHECKPOINT: Final = "checkpoint.pt"
 WEIGHTS: Final = "detector.safetensors"
-LOG: Final = "log.jsonl"
-CURVE: Final = "curve.png"
+STAGE: Final = "detector"  # the only one
 MAX_GRADIENT: Final = 10.0  # norm; a rare crowded batch must not undo a hundred others
 MINIMA: Final = {"steps": 1, "batch": 2, "seed": 0, "workers": 0, "threads": 1}
 MEMORY_OF_LOSS: Final = 0.98  # smoothing of the loss that is shown
@@ -140,10 +147,7 @@ class DetectorRun:
     @property
     def result(self) -> Detector:
         """The network to keep: the average."""
-        average = self.average.network
-        if not isinstance(average, Detector):  # the average is a copy; its type does not say so
-            raise TypeError(f"expected a detector, got {type(average).__name__}")
-        return average
+        return self.average.network
 
     def train_on(self, batch: Example) -> DetectorLoss:
         """One step; the loss without its graph."""
@@ -166,7 +170,6 @@ class DetectorRun:
     def state(self) -> dict[str, object]:
         """Everything needed to go on."""
         return {
-            "run": _identity(self.config),
             "step": self.step,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -175,15 +178,7 @@ class DetectorRun:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state.
-
-        Raises:
-            DatasetError: the state is of a run with other settings.
-        """
-        if state["run"] != _identity(self.config):
-            raise DatasetError(
-                f"expected a checkpoint of {_identity(self.config)}, got one of {state['run']}"
-            )
+        """Go on from a state."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.average.network.load_state_dict(state["average"])
@@ -206,51 +201,58 @@ def _identity(config: DetectorTrainConfig) -> str:
     return json.dumps(settings, sort_keys=True)
 
 
+def _settings(config: DetectorTrainConfig) -> dict[str, object]:
+    """Everything but the folders, as values that JSON has."""
+    settings = dataclasses.asdict(config)
+    for name in ("data", "out", "resume"):
+        del settings[name]
+    settings["config"] = settings.pop("network")  # as in the description of the weights
+    return settings
+
+
 def load_batches(
     composer: FrameComposer, config: DetectorTrainConfig, start: int
 ) -> Iterator[Example]:
     """Batches from step ``start``: the same ones in every run of a seed."""
     frames = ComposedFrames(composer, config.steps * config.batch, config.network.grid_size)
-    # Forked workers share the decoded pictures; spawned ones would each get a copy.
-    can_fork = config.workers > 0 and "fork" in multiprocessing.get_all_start_methods()
-    loader = DataLoader(
-        Subset(frames, range(start * config.batch, len(frames))),
-        batch_size=config.batch,
-        num_workers=config.workers,
-        worker_init_fn=limit_worker_threads,
-        prefetch_factor=4 if config.workers else None,
-        multiprocessing_context="fork" if can_fork else None,
+    return iterate_batches(
+        frames,
+        range(start, config.steps),
+        batch=config.batch,
+        workers=config.workers,
+        device=config.device,
     )
-    return iter(loader)
 
 
 def train_detector(config: DetectorTrainConfig) -> Path:
     """Run a training.
 
-    Writes ``checkpoint.pt``, ``log.jsonl``, ``curve.png`` and at the end ``detector.safetensors``
-    into ``config.out``.
+    Writes ``recipe.json``, ``checkpoint.pt``, ``log.jsonl``, ``curve.png`` and at the end
+    ``detector.safetensors`` into ``config.out``.
 
     Returns:
         path of the weights.
 
     Raises:
-        DatasetError: a pack is missing, or there is no checkpoint of this run to resume.
+        DatasetError: a pack or the device is missing, there is no checkpoint of this run to
+            resume, or a new run would overwrite one.
     """
+    require_device(config.device)
+    checkpoint = open_run(config.out, resume=config.resume)
     torch.manual_seed(config.seed)
     torch.set_num_threads(config.threads)
     cv2.setNumThreads(1)
-    checkpoint = config.out / CHECKPOINT
-    if config.resume and not checkpoint.is_file():
-        raise DatasetError(f"expected a checkpoint to resume, found none at {checkpoint}")
     run = DetectorRun(config)
     if config.resume:
-        run.restore(torch.load(checkpoint, weights_only=True, map_location=config.device))
+        run.restore(read_checkpoint(checkpoint, _identity(config), config.device))
     composer = FrameComposer(
         load_library(config.data, "train", config.limit), config.compose, config.seed
     )
     validation = build_frames(load_library(config.data, "val", config.validation_limit))
     config.out.mkdir(parents=True, exist_ok=True)
-    _trim_log(config.out / LOG, run.step)
+    trim_log(config.out / LOG, [STAGE] if config.resume else [], run.step)
+    if not config.resume:
+        write_recipe(config.out, "detector", _settings(config))
     _run(run, composer, validation)
     description = {
         "network": "detector",
@@ -264,7 +266,7 @@ def train_detector(config: DetectorTrainConfig) -> Path:
 
 def _run(run: DetectorRun, composer: FrameComposer, validation: list[EvaluationFrame]) -> None:
     config, started, smooth = run.config, time.perf_counter(), float("nan")
-    bar = tqdm(total=config.steps, initial=run.step, desc="detector", mininterval=2.0)
+    bar = tqdm(total=config.steps, initial=run.step, desc=STAGE, mininterval=2.0)
     with bar:
         for batch in load_batches(composer, config, run.step):
             loss = run.train_on(batch)
@@ -285,7 +287,7 @@ def _run(run: DetectorRun, composer: FrameComposer, validation: list[EvaluationF
                 bar.write(json.dumps(record))
                 draw_curve(config.out / LOG, config.out / CURVE)
             if run.step % config.checkpoint_every == 0 or last:
-                write_atomically(run.state(), config.out / CHECKPOINT)
+                write_checkpoint(config.out / CHECKPOINT, _identity(config), run.state())
 
 
 def _record(
@@ -293,7 +295,7 @@ def _record(
 ) -> dict[str, float | str]:
     point = report.chosen
     return {
-        "stage": "detector",
+        "stage": STAGE,
         "step": run.step,
         "crops": run.step * run.config.batch,
         "seconds": round(seconds, 1),
@@ -303,22 +305,6 @@ def _record(
         "false_per_background": round(point.false_boxes / report.backgrounds, 4),
         "threshold": point.threshold,
     }
-
-
-def _trim_log(log: Path, step: int) -> None:
-    """Forget what was logged after the step from which a run goes on."""
-    if log.is_file():
-        lines = [line for line in log.read_text().splitlines() if json.loads(line)["step"] <= step]
-        log.write_text("".join(line + "\n" for line in lines))
-
-
-def _at_least(least: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"expected a number of {least} or more, got {text!r}")
-        return int(text)
-
-    return number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -335,13 +321,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         parser.add_argument(
             f"--{name}",
-            type=_at_least(MINIMA[name]),
+            type=at_least(MINIMA[name]),
             default=defaults[name],
             help=f"{text} (%(default)s)",
         )
     parser.add_argument("--device", default=defaults["device"], help="cpu or cuda (%(default)s)")
     parser.add_argument(
-        "--limit", type=_at_least(1), help="at most so many pictures of a pack, for trials"
+        "--limit", type=at_least(1), help="at most so many pictures of a pack, for trials"
     )
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
 
@@ -350,7 +336,7 @@ def run(args: argparse.Namespace) -> int:
     """Train; the exit status is 0.
 
     Raises:
-        DatasetError: a pack is missing, or there is no checkpoint of this run to resume.
+        DatasetError: see ``train_detector``.
         ValueError: an option is outside its range.
     """
     names = ("data", "out", "steps", "batch", "seed", "workers", "threads", "device")

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from atpn_mobile.config import DetectorConfig as RuntimeConfig
 from training.__main__ import main
+from training.checkpoint import CHECKPOINT, CURVE, LOG, RECIPE
 from training.data.sample import DatasetError
 from training.detection.compose import ComposeConfig, ComposedFrame, FrameComposer
 from training.detection.evaluate import (
@@ -25,9 +27,6 @@ from training.detection.evaluate import (
 )
 from training.detection.pictures import FACE_SOURCES, load_library
 from training.detection.train import (
-    CHECKPOINT,
-    CURVE,
-    LOG,
     WEIGHTS,
     DetectorRun,
     DetectorTrainConfig,
@@ -187,7 +186,12 @@ def test_a_run_leaves_everything_it_promises(finished):
     records = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
 
     assert finished.name == WEIGHTS
-    assert sorted(path.name for path in out.iterdir()) == sorted([CHECKPOINT, CURVE, LOG, WEIGHTS])
+    assert {path.name for path in out.iterdir()} == {CHECKPOINT, CURVE, LOG, RECIPE, WEIGHTS}
+    recipe = json.loads((out / RECIPE).read_text())
+    assert (recipe["steps"], recipe["batch"], recipe["seed"]) == (4, 2, 1)
+    assert recipe["network"] == "detector"
+    assert recipe["config"]["input_size"] == recipe["compose"]["input_size"] == 64
+    assert "data" not in recipe
     assert [record["step"] for record in records] == [2, 4]
     assert records[-1]["crops"] == 8
     assert np.isfinite(records[-1]["loss"])
@@ -231,8 +235,11 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(data, tmp_path, finished, mo
 
 
 def test_a_new_run_starts_a_new_log(data, tmp_path):
-    for _ in range(2):
+    train_detector(options(data, tmp_path, steps=2))
+    with pytest.raises(DatasetError, match="another --out"):
         train_detector(options(data, tmp_path, steps=2))
+    (tmp_path / CHECKPOINT).unlink()
+    train_detector(options(data, tmp_path, steps=2))
 
     assert len((tmp_path / LOG).read_text().splitlines()) == 1
 
@@ -245,7 +252,7 @@ def test_resuming_needs_a_checkpoint(data, tmp_path):
 def test_resuming_needs_a_checkpoint_of_the_same_run(data, tmp_path):
     train_detector(options(data, tmp_path, steps=2))
 
-    with pytest.raises(DatasetError, match="expected a checkpoint of"):
+    with pytest.raises(DatasetError, match="steps was 2, is 3"):
         train_detector(options(data, tmp_path, steps=3, resume=True))
 
 
@@ -408,7 +415,12 @@ def test_report_for_people_and_machines(data):
 
     assert len(values["points"]) == len(report.points)
     assert values["chosen"]["threshold"] == report.threshold
-    assert f"{report.threshold:.2f}" in table
+    marked = {line.split()[0]: line for line in table.splitlines() if "<" in line}
+    default = RuntimeConfig().score_threshold
+    assert "best" in marked[f"{report.threshold:.2f}"]
+    assert "default of the runtime" in marked[f"{default:.2f}"]
+    assert values["shipped"]["threshold"] == default
+    assert values["shipped"] == next(p for p in values["points"] if p["threshold"] == default)
     assert "faces_helen small" in table
 
 

@@ -75,6 +75,15 @@ def test_file_that_is_no_pack(tmp_path):
         read_pack(path)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_a_pack_that_was_cut(tmp_path, share):
+    path = write_pack(tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(DatasetError, match=r"pack\.npz cannot be read"):
+        read_pack(path)
+
+
 def test_missing_array(tmp_path):
     with pytest.raises(DatasetError, match=r"missing \['offset'\]"):
         read_pack(write_pack(tmp_path, offset=None))

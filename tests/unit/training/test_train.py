@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 import torch
 
+from atpn_mobile.config import TrackerConfig
+from training import __main__ as command
 from training.__main__ import main
+from training.checkpoint import LOG, RECIPE
 from training.data.packs import read_pack
 from training.data.sample import DatasetError
 from training.network.atpn import Atpn
 from training.recipes import COMPACT, PAPER, RECIPES
 from training.schedule import learning_rate_factor
 from training.train import (
-    CHECKPOINT,
-    LOG,
+    WEIGHTS,
     Averager,
     RunOptions,
     StageRun,
@@ -80,28 +82,66 @@ def test_a_run_leaves_weights_log_and_curve_and_repeats(data, tmp_path):
     assert records[0]["nme_faces_helen"] > 0
     assert cv2.imread(str(tmp_path / "one" / "curve.png")) is not None
     assert read_weights(one)[1]["recipe"] == "compact"
+    assert one == tmp_path / "one" / WEIGHTS
+    assert one.name == "atpn.safetensors"  # what the export looks for
+
+
+def test_a_run_keeps_its_recipe(data, tmp_path):
+    recipe = tiny(COMPACT)
+    train(recipe, options(data, tmp_path))
+    written = json.loads((tmp_path / RECIPE).read_text())
+    assert written["recipe"]["stages"][1]["name"] == "heads"
+    assert written["recipe"]["stages"][0]["data"]["augment"]["flip"] == 0.5
+    assert written["recipe"]["faces"] == dict(COMPACT.faces)
+    assert written["recipe"]["seed"] == recipe.seed
+    assert str(data) not in (tmp_path / RECIPE).read_text()
+
+
+def test_two_recipes_differ_in_identity_but_not_by_their_summary():
+    assert replace(COMPACT, summary="").identity == COMPACT.identity
+    for other in (PAPER, replace(COMPACT, seed=2), shortened(COMPACT, {"heads": 640})):
+        assert other.identity != COMPACT.identity
 
 
 class InterruptionError(Exception):
     pass
 
 
-def test_a_resumed_run_ends_as_if_it_had_not_stopped(data, tmp_path, monkeypatch):
-    whole = train(tiny(COMPACT, 3), options(data, tmp_path / "whole"))
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+    return train(tiny(COMPACT, 3), options(data, tmp_path_factory.mktemp("whole")))
+
+
+@pytest.mark.parametrize("stage", ["alignment", "heads"])
+def test_a_resumed_run_ends_as_if_it_had_not_stopped(data, whole, tmp_path, monkeypatch, stage):
     train_on = StageRun.train_on
 
     def stop_at_the_third(run, batch):
-        if run.step == 2 and run.stage.name == "alignment":
+        if run.step == 2 and run.stage.name == stage:
             raise InterruptionError
         return train_on(run, batch)
 
     monkeypatch.setattr(StageRun, "train_on", stop_at_the_third)
+    often = {"checkpoint_every": 1, "validate_every": 1}
     with pytest.raises(InterruptionError):
-        train(tiny(COMPACT, 3), options(data, tmp_path / "cut"))
+        train(tiny(COMPACT, 3), options(data, tmp_path / "cut", **often))
     monkeypatch.undo()
-    assert (tmp_path / "cut" / CHECKPOINT).is_file()
-    resumed = train(tiny(COMPACT, 3), options(data, tmp_path / "cut", resume=True))
-    assert same(whole, resumed)
+    log = tmp_path / "cut" / LOG
+    later = json.loads(log.read_text().splitlines()[-1]) | {"step": 3}
+    log.write_text(log.read_text() + json.dumps(later) + "\n")  # logged, but not saved
+    again = options(data, tmp_path / "cut", resume=True, **often)
+    assert same(whole, train(tiny(COMPACT, 3), again))
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    steps = [(record["stage"], record["step"]) for record in records]
+    assert steps == [(name, step) for name in ("alignment", "heads") for step in (1, 2, 3)]
+
+
+def test_a_run_of_other_settings_is_not_resumed(data, tmp_path):
+    train(tiny(COMPACT), options(data, tmp_path))
+    with pytest.raises(DatasetError, match="seed was 1, is 2"):
+        train(replace(tiny(COMPACT), seed=2), options(data, tmp_path, resume=True))
+    with pytest.raises(DatasetError, match="another --out"):
+        train(tiny(COMPACT), options(data, tmp_path))
 
 
 def test_resume_without_a_checkpoint_is_an_error(data, tmp_path):
@@ -160,6 +200,12 @@ def test_stage_lengths_can_be_changed():
     assert recipe.seed == 4
 
 
+@pytest.mark.parametrize("crops", [{"pose": 640}, {"heads": 63}])
+def test_impossible_stage_lengths_are_refused(crops):
+    with pytest.raises(DatasetError, match=r"alignment \(batch 64\), heads \(batch 64\); got"):
+        shortened(COMPACT, crops)
+
+
 def test_weights_of_another_network_are_refused(tmp_path):
     path = tmp_path / "weights.safetensors"
     save_weights(torch.nn.Linear(2, 2), path, {})
@@ -182,16 +228,24 @@ def test_evaluate_command_measures_packs(data, tmp_path, capsys):
     assert report["landmarks faces_helen"]["faces"] == 2
     assert report["landmarks faces_helen"]["nme_98_percent"] > 0
     assert 0 <= report["presence"]["average_precision"] <= 1
+    assert report["presence"]["gate"] == TrackerConfig().presence_threshold
     dataset = ["--dataset", f"pack:{data / 'faces_ytf.npz'}:val"]
     assert main(["evaluate", "--weights", str(weights), *dataset]) == 0
     assert "nme_98_percent" in capsys.readouterr().out
+
+
+TRAIN = ["train", "--recipe", "compact", "--out", "{out}", "--data"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["evaluate", "--weights", "nowhere.safetensors", "--data", "."], "no file"),
-        (["train", "--recipe", "compact", "--data", "nowhere", "--out", "{out}"], "no file"),
+        ([*TRAIN, "nowhere"], "no file"),
+        ([*TRAIN, "nowhere", "--device", "cuda:99"], "expected a device"),
+        ([*TRAIN, "nowhere", "--crops", "pose=640"], "alignment (batch 64)"),
+        ([*TRAIN, "nowhere", "--resume"], "checkpoint"),
+        (["evaluate", "--weights", "{out}/none", "--data", "."], "no file"),
     ],
 )
 def test_unusable_input_is_one_line_and_status_2(arguments, message, tmp_path, capsys):
@@ -201,10 +255,62 @@ def test_unusable_input_is_one_line_and_status_2(arguments, message, tmp_path, c
     assert error.count("\n") == 1
 
 
+def raising(error):
+    def fail(*_):
+        raise error
+
+    return fail
+
+
+def test_a_system_error_is_one_line_and_status_2(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command, "train", raising(OSError(28, "No space left on device", "out")))
+    assert main([a.format(out=tmp_path) for a in [*TRAIN, "packs"]]) == 2
+    assert capsys.readouterr().err == "error: [Errno 28] No space left on device: 'out'\n"
+
+
+def test_a_stopped_run_says_how_to_go_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command, "train", raising(KeyboardInterrupt))
+    assert main([a.format(out=tmp_path) for a in [*TRAIN, "packs"]]) == 130
+    assert capsys.readouterr().err == "stopped; go on with --resume\n"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "present", "absent"),
+    [
+        ([], ["--crops", "--init", "--recipe detector --help"], ["--steps"]),
+        (["--recipe", "paper"], ["--crops"], ["--steps"]),
+        (["--recipe", "detector"], ["--steps"], ["--crops", "--init"]),
+    ],
+)
+def test_help_of_train_needs_no_recipe(recipe, present, absent, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["train", *recipe, "--help"])
+    assert caught.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert all(text in shown for text in present)
+    assert not any(text in shown for text in absent)
+
+
+def test_training_needs_a_recipe(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["train", "--data", "packs", "--out", "run"])
+    assert caught.value.code == 2
+    assert "--recipe" in capsys.readouterr().err
+
+
 def test_recipes_are_listed(capsys):
     assert main(["recipes"]) == 0
     listed = capsys.readouterr().out
     assert all(name in listed for name in RECIPES)
+
+
+def test_counts_are_printed_per_branch(capsys):
+    assert main(["counts"]) == 0
+    printed = capsys.readouterr().out
+    lines = {line.split()[0]: line.split()[1:] for line in printed.splitlines()}
+    parameters, macs = (int(value.replace(",", "")) for value in lines["tracking"])
+    assert parameters == sum(p.numel() for p in Atpn().tracking.parameters())
+    assert 0.016e9 < macs < 0.018e9
 
 
 def test_packs_of_the_fixture_are_readable(data):
