@@ -264,9 +264,9 @@ def evaluate_detector(detector: Detector, frames: Sequence[EvaluationFrame]) -> 
     false_heads: list[float] = []
     for frame, (boxes, scores) in zip(frames, detections, strict=True):
         if frame.part == "background":
-            false_boxes.extend(scores)
+            false_boxes.extend(scores.tolist())
         elif frame.part == "back_of_head":
-            false_heads.extend(scores)
+            false_heads.extend(scores.tolist())
         else:
             matched = scores[match_boxes(boxes, scores, frame.face_xyxy, MIN_IOU) == 0]
             found_at.setdefault(f"{frame.source} {frame.part}", []).append(
@@ -302,8 +302,8 @@ def _operating_point(
         recall(key for key in found_at if key.endswith(" small")),
         recall(key for key in found_at if key.endswith(" large")),
         {key: recall([key]) for key in sorted(found_at)},
-        sum(score >= threshold for score in false_boxes),
-        sum(score >= threshold for score in false_heads),
+        sum(bool(score >= threshold) for score in false_boxes),
+        sum(bool(score >= threshold) for score in false_heads),
     )
 
 

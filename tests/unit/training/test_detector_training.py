@@ -371,6 +371,7 @@ def test_counts_at_each_threshold():
     ]
     report = evaluate_detector(Oracle([(hit, 0.62), ((0.0, 0.4, 0.1, 0.5), 0.32)]), frames)
     points = {point.threshold: point for point in report.points}
+    assert json.loads(json.dumps(report_as_json(report)))["points"][0]["false_boxes"] > 0
 
     assert (points[0.6].recall_large, points[0.6].recall_small) == (0.5, 1.0)
     assert (points[0.65].recall_large, points[0.65].recall_small) == (0.0, 0.0)
