@@ -11,7 +11,14 @@ import cv2
 import numpy as np
 
 from atpn_mobile import FaceTracker, HeadPose, TrackerConfig
-from atpn_mobile.draw import NOSE_TIP, draw_axes, draw_landmarks, draw_result
+from atpn_mobile.draw import (
+    NOSE_TIP,
+    WHITE,
+    draw_axes,
+    draw_label,
+    draw_landmarks,
+    draw_result,
+)
 from atpn_mobile.landmarks import LEFT_EYE_OUTER_CORNER, RIGHT_EYE_OUTER_CORNER
 from atpn_mobile.types import FloatArray, Frame
 
@@ -54,7 +61,7 @@ def draw_head_pose(frames: list[Frame]) -> Frame:
         for sign in (1, -1):
             # far in one angle, little in the others
             score = [
-                sign * getattr(pose, name) - 0.7 * sum(abs(getattr(pose, n)) for n in others)
+                sign * getattr(pose, name) - 0.3 * sum(abs(getattr(pose, n)) for n in others)
                 if seen
                 else -np.inf
                 for pose, seen in zip(poses, whole, strict=True)
@@ -74,19 +81,10 @@ def _pose_tile(frame: Frame, points: FloatArray, pose: HeadPose, name: str) -> F
     half = int(1.9 * size)
     left, top = (np.clip(center - half, 0, None)).astype(int)
     tile = cv2.resize(picture[top : top + 2 * half, left : left + 2 * half], (320, 320))
-    text = f"{name.removesuffix('_deg')} {getattr(pose, name):+.0f}"
-    for thickness, shade in ((4, 0), (1, 255)):
-        cv2.putText(
-            tile,
-            text,
-            (10, 30),
-            cv2.FONT_HERSHEY_SIMPLEX,
-            0.8,
-            (shade,) * 3,
-            thickness,
-            cv2.LINE_AA,
-        )
-    return tile.astype(np.uint8, copy=False)
+    tile = np.ascontiguousarray(tile, np.uint8)
+    label = f"{name.removesuffix('_deg')} {getattr(pose, name):+.0f}"
+    draw_label(tile, (label,), (8.0, 40.0), WHITE, font_scale=0.7, color="bgr")
+    return tile
 
 
 def draw_portrait(path: Path) -> Frame:
