@@ -24,6 +24,7 @@ MAX_POSE_DEG = 6.0  # mean, each angle
 FRAMES_TO_RECOVER = 2  # after a face has come fully back into the picture
 MIN_TRACKED = 0.97  # share of the frames in which a face is fully in view
 
+
 @dataclass(frozen=True, eq=False)
 class Run:
     """What the tracker gave for a clip, and what is true.
