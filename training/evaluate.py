@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from atpn_mobile.config import TrackerConfig
 from atpn_mobile.geometry import crop_frame, roi_from_landmarks, rotation_from_euler
 from atpn_mobile.landmarks import TO_68
 from atpn_mobile.types import FloatArray, Frame, Roi
-from training.augment import AugmentConfig
+from training.augment import NO_AUGMENT
 from training.data.crops import (
     Crop,
     CropConfig,
@@ -47,17 +47,8 @@ POSE_SOURCE = "faces_synthetic.npz"  # the one pack whose rotations are exact
 FACE_PACKS = ("faces_helen.npz", "faces_ytf.npz", "faces_synthetic.npz")
 
 # How the presence test moves its faces: as far as a tracker's region is off from frame to frame.
-PRESENCE_JITTER = AugmentConfig(
-    shift=0.04,
-    log_scale=0.06,
-    rotation_deg=8.0,
-    grey=0.0,
-    channels=0.0,
-    blur=0.0,
-    noise=0.0,
-    low_resolution=0.0,
-    jpeg=0.0,
-    occlusion=0.0,
+PRESENCE_JITTER = replace(
+    NO_AUGMENT, shift=0.04, log_scale=0.06, rotation_deg=8.0, flip=0.5, background=0.6
 )
 NEGATIVE_KINDS: Mapping[str, CropConfig] = {
     "backgrounds": CropConfig(PRESENCE_JITTER, 1.0, hard_negatives=0.0, shifted_negatives=0.0),
