@@ -80,8 +80,8 @@ def _pose_tile(frame: Frame, points: FloatArray, pose: HeadPose, name: str) -> F
     draw_axes(picture, pose, nose, size, color="bgr")
     half = int(1.9 * size)
     left, top = (np.clip(center - half, 0, None)).astype(int)
-    tile = cv2.resize(picture[top : top + 2 * half, left : left + 2 * half], (320, 320))
-    tile = np.ascontiguousarray(tile, np.uint8)
+    cut = picture[top : top + 2 * half, left : left + 2 * half]
+    tile = cv2.resize(cut, (320, 320)).astype(np.uint8, copy=False)
     label = f"{name.removesuffix('_deg')} {getattr(pose, name):+.0f}"
     draw_label(tile, (label,), (8.0, 40.0), WHITE, font_scale=0.7, color="bgr")
     return tile

@@ -145,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except KeyboardInterrupt:
-        advice = "; go on with --resume" if command == "train" else ""
+        advice = "; --resume goes on from the last checkpoint" if command == "train" else ""
         sys.stderr.write(f"stopped{advice}\n")
         return STOPPED
 

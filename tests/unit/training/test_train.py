@@ -271,7 +271,7 @@ def test_a_system_error_is_one_line_and_status_2(tmp_path, monkeypatch, capsys):
 def test_a_stopped_run_says_how_to_go_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command, "train", raising(KeyboardInterrupt))
     assert main([a.format(out=tmp_path) for a in [*TRAIN, "packs"]]) == 130
-    assert capsys.readouterr().err == "stopped; go on with --resume\n"
+    assert capsys.readouterr().err == "stopped; --resume goes on from the last checkpoint\n"
 
 
 @pytest.mark.parametrize(
