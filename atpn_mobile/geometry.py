@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from atpn_mobile.types import FloatArray, Frame, Roi
+from atpn_mobile.types import FloatArray, Frame, HeadPose, Roi
 
 ROI_EXTENSION = (
     0.25  # of the longer side, on each boundary: side = 1.5 x (arXiv 2103.07615, sec. 3)
@@ -144,10 +144,8 @@ def rotation_from_euler(yaw: float, pitch: float, roll: float) -> NDArray[np.flo
 
 def euler_from_rotation(rotation: NDArray[np.floating]) -> tuple[float, float, float]:
     """Angles (yaw, pitch, roll) in radians of a (3, 3) head rotation; pitch within +-pi/2."""
-    yaw = -math.atan2(-float(rotation[2, 0]), float(rotation[2, 2]))
-    pitch = -math.asin(min(1.0, max(-1.0, float(rotation[2, 1]))))
-    roll = -math.atan2(-float(rotation[0, 1]), float(rotation[1, 1]))
-    return yaw, pitch, roll
+    pose = HeadPose(rotation.astype(np.float64))
+    return math.radians(pose.yaw_deg), math.radians(pose.pitch_deg), math.radians(pose.roll_deg)
 
 
 def rotate_in_image(rotation: NDArray[np.float64], rotation_rad: float) -> NDArray[np.float64]:

@@ -12,7 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from atpn_mobile.config import TrackerConfig
-from atpn_mobile.geometry import crop_frame, roi_from_landmarks, rotation_from_euler
+from atpn_mobile.geometry import (
+    crop_frame,
+    landmarks_to_frame,
+    roi_from_landmarks,
+    rotation_from_euler,
+)
 from atpn_mobile.landmarks import TO_68
 from atpn_mobile.types import FloatArray, Frame, Roi
 from training.augment import NO_AUGMENT
@@ -104,11 +109,14 @@ def rotations_from_angles(angles: FloatArray) -> NDArray[np.float64]:
     return np.stack([rotation_from_euler(*map(float, row)) for row in angles])
 
 
-def pose_measures(output: AtpnOutput, crops: Sequence[Crop]) -> dict[str, float]:
-    """Mean absolute error per angle, degrees."""
-    errors = pose_mae_deg(
-        rotations_from_angles(output.pose.numpy()), np.stack([crop.rotation for crop in crops])
-    )
+def pose_measures(angles: FloatArray, rotations: Sequence[FloatArray]) -> dict[str, float]:
+    """Mean absolute error per angle and of the rotation, degrees.
+
+    Args:
+        angles: (N, 3) yaw, pitch, roll in radians, as the network gives them.
+        rotations: N true head rotations, (3, 3).
+    """
+    errors = pose_mae_deg(rotations_from_angles(angles), np.stack(rotations))
     return {
         "yaw_mae_deg": errors.yaw_deg,
         "pitch_mae_deg": errors.pitch_deg,
@@ -117,18 +125,16 @@ def pose_measures(output: AtpnOutput, crops: Sequence[Crop]) -> dict[str, float]
     }
 
 
-def validation_summary(
-    network: Atpn, validation: Mapping[str, Sequence[LabelledFace]]
-) -> dict[str, float]:
+def validation_summary(network: Atpn, validation: Mapping[str, Sequence[Crop]]) -> dict[str, float]:
     """NME of 98 points and mean pose error per data set: what a training run logs."""
     summary: dict[str, float] = {}
-    for name, faces in validation.items():
-        crops = plain_crops(faces)
+    for name, crops in validation.items():
         output = predict(network, [crop.image for crop in crops])
         nme = nme_percent(output.landmarks.numpy(), np.stack([crop.landmarks for crop in crops]))
         summary[f"nme_{name}"] = round(float(nme.mean()), 3)
         if all(crop.has_rotation for crop in crops):
-            summary[f"pose_{name}"] = round(pose_measures(output, crops)["geodesic_deg"], 3)
+            pose = pose_measures(output.pose.numpy(), [crop.rotation for crop in crops])
+            summary[f"pose_{name}"] = round(pose["geodesic_deg"], 3)
     return summary
 
 
@@ -155,16 +161,15 @@ def landmark_measures(predicted: FloatArray, true: FloatArray) -> dict[str, floa
     return measures
 
 
-def presence_set(data: Path, *, seed: int = 7) -> PresenceSet:
-    """The presence test on the "val" splits of the packs in a folder.
+def presence_set(faces: Sequence[LabelledFace], data: Path, *, seed: int = 7) -> PresenceSet:
+    """The presence test: faces, and what the "val" splits of a folder of packs have without one.
 
     Every face, moved as a tracker's region may be off; four crops of every background, four of
-    every back of a head, and one crop beside every face (IoU below 0.3).
+    every back of a head, and as many crops beside a face (IoU below 0.3) as there are faces.
 
     Raises:
         DatasetError: a pack is missing.
     """
-    faces = [face for name in FACE_PACKS for face in load_faces(read_pack(data / name, "val"))]
     backgrounds = [s.image.read() for s in read_pack(data / "backgrounds.npz", "val")]
     backs = [s.image.read() for s in read_pack(data / "negatives_back_of_head.npz", "val")]
     numbers = {
@@ -222,14 +227,18 @@ def evaluate_packs(network: Atpn, data: Path) -> dict[str, dict[str, float]]:
         DatasetError: a pack is missing.
     """
     report: dict[str, dict[str, float]] = {}
+    faces: list[LabelledFace] = []
     for name in FACE_PACKS:
-        crops = plain_crops(load_faces(read_pack(data / name, "val")))
+        held_out = load_faces(read_pack(data / name, "val"))
+        faces += held_out
+        crops = plain_crops(held_out)
         output = predict(network, [crop.image for crop in crops])
         truth = np.stack([crop.landmarks for crop in crops])
         report[f"landmarks {Path(name).stem}"] = landmark_measures(output.landmarks.numpy(), truth)
         if name == POSE_SOURCE:
-            report[f"pose {Path(name).stem}"] = pose_measures(output, crops)
-    report["presence"] = presence_measures(network, presence_set(data))
+            rotations = [crop.rotation for crop in crops]
+            report[f"pose {Path(name).stem}"] = pose_measures(output.pose.numpy(), rotations)
+    report["presence"] = presence_measures(network, presence_set(faces, data))
     return report
 
 
@@ -246,22 +255,16 @@ def evaluate_samples(network: Atpn, samples: Sequence[Sample]) -> dict[str, dict
     rois = [roi_from_landmarks(p) for p in points if p is not None]
     output = predict(network, _crops(usable, rois))
     report: dict[str, dict[str, float]] = {}
-    scale = np.array([roi.size for roi in rois], np.float32)[:, None, None]
-    corner = np.array([[r.center_x, r.center_y] for r in rois], np.float32)[:, None] - scale / 2
-    predicted = (output.landmarks.numpy() * scale + corner).astype(np.float32)
+    pairs = zip(output.landmarks.numpy(), rois, strict=True)
+    predicted = np.stack([landmarks_to_frame(landmarks, roi) for landmarks, roi in pairs])
     for count in sorted({p.shape[0] for p in points if p is not None}):
         chosen = [i for i, p in enumerate(points) if p is not None and p.shape[0] == count]
         true = np.stack([p for i in chosen if (p := points[i]) is not None])
         report[f"landmarks {count}"] = landmark_measures(predicted[chosen], true)
-    turned = [i for i, s in enumerate(usable) if s.rotation is not None]
-    if turned:
-        true = np.stack([r for i in turned if (r := usable[i].rotation) is not None])
-        errors = pose_mae_deg(rotations_from_angles(output.pose.numpy()[turned]), true)
-        report["pose"] = {
-            "yaw_mae_deg": errors.yaw_deg,
-            "pitch_mae_deg": errors.pitch_deg,
-            "roll_mae_deg": errors.roll_deg,
-        }
+    known = [(i, s.rotation) for i, s in enumerate(usable) if s.rotation is not None]
+    if known:
+        angles = output.pose.numpy()[[i for i, _ in known]]
+        report["pose"] = pose_measures(angles, [rotation for _, rotation in known])
     return report
 
 

@@ -1,9 +1,7 @@
 """The training loop: stages of a recipe, resumable at every checkpoint, repeatable for a seed."""
 
 import copy
-import json
 import math
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,13 +10,11 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 import cv2
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from atpn_mobile.geometry import landmarks_to_crop, roi_from_landmarks
 from atpn_mobile.types import Frame
 from training.checkpoint import (
     CHECKPOINT,
-    CURVE,
     LOG,
     open_run,
     read_checkpoint,
@@ -26,18 +22,17 @@ from training.checkpoint import (
     write_checkpoint,
     write_recipe,
 )
-from training.curve import draw_curve
 from training.data.crops import (
     Crop,
     CropDataset,
     FaceSource,
-    LabelledFace,
     load_faces,
 )
 from training.data.packs import read_pack
 from training.data.sample import DatasetError
-from training.evaluate import validation_summary
+from training.evaluate import plain_crops, validation_summary
 from training.loader import iterate_batches, require_device
+from training.loop import LoopPlan, run_loop
 from training.losses import alignment_loss, pose_loss, presence_loss
 from training.network.atpn import Atpn
 from training.recipes import Branch, Recipe, StageConfig
@@ -72,7 +67,7 @@ class TrainingData:
     sources: tuple[FaceSource, ...]
     backgrounds: tuple[Frame, ...]
     hard_negatives: tuple[Frame, ...]
-    validation: dict[str, list[LabelledFace]]
+    validation: dict[str, list[Crop]]
 
 
 class CropBatch(NamedTuple):
@@ -87,7 +82,7 @@ class CropBatch(NamedTuple):
 
 
 def load_training_data(recipe: Recipe, folder: Path) -> TrainingData:
-    """Decode the packs of a recipe; faces of the "val" splits are kept apart.
+    """Decode the packs of a recipe; faces of the "val" splits are kept apart, as crops.
 
     Raises:
         DatasetError: a pack is missing or damaged.
@@ -98,7 +93,7 @@ def load_training_data(recipe: Recipe, folder: Path) -> TrainingData:
         sources.append(FaceSource(load_faces([s for s in samples if s.split == "train"]), weight))
         held_out = [s for s in samples if s.split == "val"]
         if held_out:
-            validation[Path(name).stem] = load_faces(held_out)
+            validation[Path(name).stem] = plain_crops(load_faces(held_out))
     return TrainingData(
         tuple(sources),
         tuple(s.image.read() for s in read_pack(folder / recipe.backgrounds, "train")),
@@ -314,30 +309,23 @@ def _settings(recipe: Recipe, options: RunOptions) -> dict[str, object]:
 def _run_stage(
     run: StageRun, data: TrainingData, recipe: Recipe, index: int, options: RunOptions
 ) -> None:
-    stage, started, smooth = run.stage, time.perf_counter(), float("nan")
-    bar = tqdm(total=run.steps, initial=run.step, desc=stage.name, mininterval=5.0)
-    with bar:
-        for batch in batches(data, stage, recipe.seed + index, run.step, options):
-            loss = run.train_on(batch)
-            smooth = loss if math.isnan(smooth) else 0.98 * smooth + 0.02 * loss
-            bar.update()
-            bar.set_postfix(loss=f"{smooth:.4f}", refresh=False)
-            last = run.step == run.steps
-            if run.step % options.validate_every == 0 or last:
-                record = {
-                    "stage": stage.name,
-                    "step": run.step,
-                    "crops": run.step * stage.batch,
-                    "loss": round(smooth, 5),
-                    "seconds": round(time.perf_counter() - started, 1),
-                    **validation_summary(run.result, data.validation),
-                }
-                with (options.out / LOG).open("a") as log:
-                    log.write(json.dumps(record) + "\n")
-                bar.write(json.dumps(record))
-                draw_curve(options.out / LOG, options.out / CURVE)
-            if run.step % options.checkpoint_every == 0 or last:
-                write_checkpoint(options.out / CHECKPOINT, recipe.identity, run.state())
+    stage = run.stage
+    plan = LoopPlan(
+        stage=stage.name,
+        out=options.out,
+        start=run.step,
+        steps=run.steps,
+        batch=stage.batch,
+        checkpoint_every=options.checkpoint_every,
+        validate_every=options.validate_every,
+    )
+    run_loop(
+        plan,
+        batches(data, stage, recipe.seed + index, run.step, options),
+        lambda batch: {"loss": run.train_on(batch)},
+        lambda: validation_summary(run.result, data.validation),
+        lambda: write_checkpoint(options.out / CHECKPOINT, recipe.identity, run.state()),
+    )
 
 
 def shortened(recipe: Recipe, crops: dict[str, int], seed: int | None = None) -> Recipe:

@@ -3,8 +3,6 @@
 import argparse
 import dataclasses
 import json
-import math
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +12,10 @@ import cv2
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
-from tqdm import tqdm
 
 from atpn_mobile.types import FloatArray, Frame
 from training.checkpoint import (
     CHECKPOINT,
-    CURVE,
     LOG,
     open_run,
     read_checkpoint,
@@ -27,7 +23,6 @@ from training.checkpoint import (
     write_checkpoint,
     write_recipe,
 )
-from training.curve import draw_curve
 from training.detection.compose import ComposeConfig, FrameComposer
 from training.detection.evaluate import (
     DetectorReport,
@@ -39,6 +34,7 @@ from training.detection.loss import DetectorLoss, TargetBatch, detector_loss
 from training.detection.pictures import load_library
 from training.detection.targets import make_targets
 from training.loader import iterate_batches, require_device
+from training.loop import LoopPlan, run_loop
 from training.network.detector import Detector, DetectorConfig
 from training.options import at_least
 from training.schedule import learning_rate_factor
@@ -49,7 +45,6 @@ WEIGHTS: Final = "detector.safetensors"
 STAGE: Final = "detector"  # the only one
 MAX_GRADIENT: Final = 10.0  # norm; a rare crowded batch must not undo a hundred others
 MINIMA: Final = {"steps": 1, "batch": 2, "seed": 0, "workers": 0, "threads": 1}
-MEMORY_OF_LOSS: Final = 0.98  # smoothing of the loss that is shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,41 +260,32 @@ def train_detector(config: DetectorTrainConfig) -> Path:
 
 
 def _run(run: DetectorRun, composer: FrameComposer, validation: list[EvaluationFrame]) -> None:
-    config, started, smooth = run.config, time.perf_counter(), float("nan")
-    bar = tqdm(total=config.steps, initial=run.step, desc=STAGE, mininterval=2.0)
-    with bar:
-        for batch in load_batches(composer, config, run.step):
-            loss = run.train_on(batch)
-            total = float(loss.total)
-            smooth = (
-                total
-                if math.isnan(smooth)
-                else MEMORY_OF_LOSS * smooth + (1.0 - MEMORY_OF_LOSS) * total
-            )
-            bar.update()
-            bar.set_postfix(loss=f"{smooth:.3f}", box=f"{float(loss.box):.3f}", refresh=False)
-            last = run.step == config.steps
-            if run.step % config.validate_every == 0 or last:
-                report = evaluate_detector(run.result, validation)
-                record = _record(run, smooth, time.perf_counter() - started, report)
-                with (config.out / LOG).open("a") as log:
-                    log.write(json.dumps(record) + "\n")
-                bar.write(json.dumps(record))
-                draw_curve(config.out / LOG, config.out / CURVE)
-            if run.step % config.checkpoint_every == 0 or last:
-                write_checkpoint(config.out / CHECKPOINT, _identity(config), run.state())
+    config = run.config
+    plan = LoopPlan(
+        stage=STAGE,
+        out=config.out,
+        start=run.step,
+        steps=config.steps,
+        batch=config.batch,
+        checkpoint_every=config.checkpoint_every,
+        validate_every=config.validate_every,
+    )
+    run_loop(
+        plan,
+        load_batches(composer, config, run.step),
+        lambda batch: _shown(run.train_on(batch)),
+        lambda: _measures(evaluate_detector(run.result, validation)),
+        lambda: write_checkpoint(config.out / CHECKPOINT, _identity(config), run.state()),
+    )
 
 
-def _record(
-    run: DetectorRun, loss: float, seconds: float, report: DetectorReport
-) -> dict[str, float | str]:
+def _shown(loss: DetectorLoss) -> dict[str, float]:
+    return {"loss": float(loss.total), "box": float(loss.box)}
+
+
+def _measures(report: DetectorReport) -> dict[str, float]:
     point = report.chosen
     return {
-        "stage": STAGE,
-        "step": run.step,
-        "crops": run.step * run.config.batch,
-        "seconds": round(seconds, 1),
-        "loss": round(loss, 4),
         "missed_small": round(1.0 - point.recall_small, 4),
         "missed_large": round(1.0 - point.recall_large, 4),
         "false_per_background": round(point.false_boxes / report.backgrounds, 4),
