@@ -2,13 +2,13 @@
 # pyproject.toml or the set-up changed.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check lint types imports format build clean distclean
+.PHONY: help setup demo test check lint types imports format models build clean distclean
 
 DEV := .venv
 DEMO := .venv-demo
 BIN := $(DEV)/bin
 CLIP := assets/clips/synthetic_solo.mp4
-RUNTIME := $(shell find atpn_mobile -type f ! -name '*.pyc') $(wildcard models/manifest.json models/*.onnx)
+RUNTIME := $(shell find atpn_mobile -type f ! -name '*.pyc') $(wildcard models/manifest.json models/*.onnx models/*.tflite)
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ imports: $(DEV)/.ready ## Check who imports whom
 format: $(DEV)/.ready ## Format the code and mend what can be mended by machine
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
+
+models: $(DEV)/.ready ## Export the files that models/ carries, and verify them (5 minutes)
+	@$(BIN)/python -m converters export --all --shipped --out models
+	@$(BIN)/python -m converters verify
 
 build: $(DEV)/.ready ## Build the wheel and the source archive into dist/
 	@$(BIN)/python -m build --no-isolation --outdir dist

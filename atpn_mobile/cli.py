@@ -155,6 +155,12 @@ def _add_track(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="inference engine; auto takes the first one installed (default: auto)",
     )
+    parser.add_argument(
+        "--precision",
+        default=defaults.precision,
+        help="which of the engine's files runs, see atpn info; auto takes the most exact one "
+        "(default: %(default)s)",
+    )
     parser.add_argument("--models", type=Path, metavar="DIR", help=_MODELS_HELP)
     parser.add_argument(
         "--max-faces",
@@ -228,6 +234,7 @@ def _track(arguments: argparse.Namespace, tracker_factory: TrackerFactory) -> in
         presence_threshold=arguments.presence_threshold,
         smoothing=None if arguments.no_smoothing else SmoothingConfig(),
         num_threads=arguments.threads,
+        precision=arguments.precision,
     )
     _check_paths(arguments)
     if arguments.show:

@@ -76,8 +76,9 @@ class TrackerConfig:
     smoothing: SmoothingConfig | None = field(default_factory=SmoothingConfig)
     # Threads of the engine; from 1. More than one pays only for larger networks than these.
     num_threads: int = 1
-    # Which of the shipped files runs: "float32", or another precision the manifest names.
-    precision: str = "float32"
+    # Which of an engine's files runs: a precision that the manifest names, such as "int8", or
+    # "auto" for the most exact one.
+    precision: str = "auto"
     # The project's own detector; without effect when another detector is handed in.
     detector: DetectorConfig = field(default_factory=DetectorConfig)
 

@@ -17,6 +17,11 @@ ROI_EXTENSION = (
     0.25  # of the longer side, on each boundary: side = 1.5 x (arXiv 2103.07615, sec. 3)
 )
 
+# A region at rest; see ``steady_roi``. Training moved its crops by several times as much.
+POSITION_STEP = 0.02  # of the grid of centres, share of the size
+SIZE_STEP = 0.035  # of the grid of sizes, in their natural logarithm
+KEEP = 0.75  # grid steps that a region may be off before it moves
+
 
 def box_from_landmarks(landmarks: FloatArray) -> tuple[float, float, float, float]:
     """Bounding box of (N, 2) points: left, top, right, bottom."""
@@ -62,6 +67,51 @@ def box_iou(a: tuple[float, float, float, float], b: tuple[float, float, float, 
     intersection = width * height
     union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - intersection
     return intersection / union
+
+
+def steady_roi(current: Roi, target: Roi) -> Roi:
+    """Where to look next: the same region as long as it fits, else a nearby one out of a grid.
+
+    A region that follows every small change of the landmarks feeds the network's own noise back to
+    it: on a still face the crop never rests, and a difference in the last digit between two engines
+    grows to pixels. A region that rests until it is off by ``KEEP`` of a grid step, and then jumps
+    to the grid, ends both.
+
+    Args:
+        current: the region of this frame.
+        target: the region by this frame's landmarks.
+
+    Returns:
+        ``current``, or the region of the grid next to ``target``: sizes are powers of
+        ``exp(SIZE_STEP)``, centres are multiples of ``POSITION_STEP`` times the size.
+    """
+    reach = KEEP * POSITION_STEP * current.size
+    fits = (
+        abs(target.center_x - current.center_x) <= reach
+        and abs(target.center_y - current.center_y) <= reach
+        and abs(math.log(target.size / current.size)) <= KEEP * SIZE_STEP
+        and target.rotation_rad == current.rotation_rad
+    )
+    if fits:
+        return current
+    return on_grid(target)
+
+
+def on_grid(roi: Roi) -> Roi:
+    """The nearest of the regions that ``steady_roi`` jumps to; at most half a step away."""
+    size = math.exp(_nearest(math.log(roi.size) / SIZE_STEP) * SIZE_STEP)
+    step = POSITION_STEP * size
+    return Roi(
+        _nearest(roi.center_x / step) * step,
+        _nearest(roi.center_y / step) * step,
+        size,
+        roi.rotation_rad,
+    )
+
+
+def _nearest(value: float) -> int:
+    """The nearest whole number; halves go up, so that ports in other languages agree."""
+    return math.floor(value + 0.5)
 
 
 def crop_to_frame_matrix(roi: Roi, resolution: int) -> NDArray[np.float64]:

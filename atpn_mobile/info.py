@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import platform
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -59,15 +60,16 @@ def _engines() -> list[dict[str, Any]]:
     distributions = importlib.metadata.packages_distributions()
     found = []
     for engine in engines():
-        installed = engine.installed
-        names = distributions.get(engine.module, []) if installed else []
+        module = engine.module
+        names = distributions.get(module, []) if module else []
         found.append(
             {
                 "name": engine.name,
-                "package": names[0] if names else engine.module,
-                "installed": installed,
+                "package": names[0] if names else module or engine.modules[0],
+                "installed": engine.installed,
                 "version": importlib.metadata.version(names[0]) if names else None,
                 "install": engine.install_hint,
+                "runs_here": engine.platform in (None, sys.platform),
             }
         )
     return found
@@ -121,7 +123,9 @@ def format_info(report: dict[str, Any]) -> str:
     ]
     for engine in report["engines"]:
         state = f"{engine['package']} {engine['version'] or ''}".rstrip()
-        if not engine["installed"]:
+        if not engine["runs_here"]:
+            state = "not on this system"
+        elif not engine["installed"]:
             state = f"not installed: {engine['install']}"
         lines.append(f"  {engine['name']:<8} {state}")
     folder = report["models_folder"]

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final, Literal, TypeVar, cast
+from typing import Final, Literal, TypeAlias, TypeVar, cast
 
 from atpn_mobile.errors import ChecksumError, ManifestError, ModelNotFoundError
 
@@ -19,6 +19,8 @@ MANIFEST_NAME: Final = "manifest.json"
 
 Layout = Literal["NCHW", "NHWC"]
 Task = Literal["alignment", "detection"]
+# What a model is made of: a file, or the files of a folder by their relative POSIX paths.
+Contents: TypeAlias = bytes | Mapping[str, bytes]
 
 _Value = TypeVar("_Value")
 
@@ -94,14 +96,14 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One file of a model.
+    """One file of a model, or one folder where the format is a folder (.mlpackage).
 
     Attributes:
         runtime: the engine it is for: "onnx", "tflite", "coreml".
         precision: "float32", "float16", "int8", ...
         path: relative to the manifest.
-        sha256: of the file, hexadecimal.
-        size_bytes: of the file.
+        sha256: of the file, or of the folder's list of files; see ``contents_sha256``.
+        size_bytes: of the file, or of all files of the folder.
         input: the file's own input where it differs from the model's, else None.
         parity: how far the file is from the reference, as numbers with what was compared.
         tools: versions of what made it.
@@ -194,31 +196,64 @@ class Manifest:
             f"got {(runtime, precision)}"
         )
 
-    def read_artifact(self, artifact: Artifact) -> bytes:
-        """Read a file and prove that it is the one described.
+    def read_artifact(self, artifact: Artifact) -> Contents:
+        """Read a file or folder and prove that it is the one described.
 
         Engines are built from these bytes, not from the path: a file that is exchanged after the
         check does not run.
 
         Raises:
-            ModelNotFoundError: the file is missing or cannot be read.
+            ModelNotFoundError: it is missing or cannot be read.
             ChecksumError: its size or SHA-256 differs.
         """
         path = self.folder / artifact.path
         try:
-            contents = path.read_bytes()
+            contents = read_contents(path)
         except OSError as error:
             raise ModelNotFoundError(
-                f"expected a model file at {path}, it cannot be read: {error.strerror or error}"
+                f"expected a model at {path}, it cannot be read: {error.strerror or error}"
             ) from error
-        if len(contents) != artifact.size_bytes:
-            raise ChecksumError(
-                f"expected {artifact.size_bytes} bytes in {path}, got {len(contents)}"
-            )
-        digest = hashlib.sha256(contents).hexdigest()
+        size = contents_size(contents)
+        if size != artifact.size_bytes:
+            raise ChecksumError(f"expected {artifact.size_bytes} bytes in {path}, got {size}")
+        digest = contents_sha256(contents)
         if digest != artifact.sha256:
             raise ChecksumError(f"expected SHA-256 {artifact.sha256} of {path}, got {digest}")
         return contents
+
+
+def read_contents(path: Path) -> Contents:
+    """Read a file, or all files of a folder.
+
+    Raises:
+        OSError: it is missing or cannot be read.
+    """
+    if not path.is_dir():
+        return path.read_bytes()
+    return {
+        file.relative_to(path).as_posix(): file.read_bytes()
+        for file in sorted(path.rglob("*"))
+        if file.is_file()
+    }
+
+
+def contents_size(contents: Contents) -> int:
+    """Bytes of a file, or of all files of a folder together."""
+    if isinstance(contents, bytes):
+        return len(contents)
+    return sum(len(file) for file in contents.values())
+
+
+def contents_sha256(contents: Contents) -> str:
+    r"""SHA-256 of a file, or of a folder's list of files, hexadecimal.
+
+    The list has a line ``<SHA-256>  <relative path>`` per file, sorted by path: in the folder,
+    ``find . -type f -printf '%P\n' | LC_ALL=C sort | xargs -d '\n' sha256sum | sha256sum``.
+    """
+    if isinstance(contents, bytes):
+        return hashlib.sha256(contents).hexdigest()
+    lines = [f"{hashlib.sha256(contents[name]).hexdigest()}  {name}\n" for name in sorted(contents)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def default_models_dir() -> Path:

@@ -35,6 +35,7 @@ STAGES: Final = (
     "decode",
     "euler",
     "roi_from_landmarks",
+    "steady_roi",
     "gate_sequence",
     "one_euro_sequence",
     "association_sequence",

@@ -20,7 +20,7 @@ from atpn_mobile.decode import ALIGNMENT_OUTPUTS, Alignment, decode_alignment
 from atpn_mobile.detector import Detector, NetworkDetector
 from atpn_mobile.errors import AtpnError, InvalidFrameError
 from atpn_mobile.gate import passes_gate
-from atpn_mobile.geometry import box_from_landmarks, roi_from_box
+from atpn_mobile.geometry import box_from_landmarks, on_grid, roi_from_box, steady_roi
 from atpn_mobile.manifest import load_manifest
 from atpn_mobile.preprocess import check_frame, crop_tensor
 from atpn_mobile.smoothing import OneEuroFilter
@@ -320,13 +320,14 @@ class FaceTracker:
             alignment.presence, self._config.presence_threshold
         ):
             return None
-        next_roi = self._next_roi(alignment.landmarks, picture)
-        if next_roi is None:
+        target = self._next_roi(alignment.landmarks, picture)
+        if target is None:
             return None
-        return _Sighting(alignment, roi, box_from_landmarks(alignment.landmarks), next_roi)
+        box = box_from_landmarks(alignment.landmarks)
+        return _Sighting(alignment, roi, box, steady_roi(roi, target))
 
     def _next_roi(self, landmarks: FloatArray, picture: Frame) -> Roi | None:
-        """Where to look next; None when that is no region, or one beside the picture."""
+        """The landmarks' own region; None when it is none, or one beside the picture."""
         box = box_from_landmarks(landmarks)
         if _longer_side(box) < MIN_FACE_SIZE:
             return None
@@ -351,7 +352,7 @@ class FaceTracker:
         roi = roi_from_box(detection.box_xyxy, self._config.roi_extension)
         first = self._look(picture, roi, clock)
         refined = None if first is None else self._next_roi(first.landmarks, picture)
-        return None if refined is None else self._sight(picture, refined, clock)
+        return None if refined is None else self._sight(picture, on_grid(refined), clock)
 
     def _find(
         self, picture: Frame, known: Sequence[Box], limit: int, clock: _StageClock

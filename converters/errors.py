@@ -11,3 +11,7 @@ class ParityError(ConversionError):
 
 class RequestError(Exception):
     """What was asked for does not exist: an unknown model or target, an unusable file."""
+
+
+class MissingToolError(Exception):
+    """A converter or an engine that the request needs is not installed."""

@@ -85,12 +85,17 @@ def cut_face(
     return LabelledCrop(name, crop_frame(image, roi, INPUT_SIZE), points, rotation)
 
 
-def paint_over_background(image: Frame, landmarks: FloatArray) -> Frame:
-    """The picture with the convex hull of the landmarks kept and everything else painted over."""
+def face_hull(image: Frame, landmarks: FloatArray) -> NDArray[np.bool_]:
+    """Pixels surely inside the convex hull of the landmarks: (H, W)."""
     inside = np.zeros(image.shape[:2], np.uint8)
     cv2.fillConvexPoly(inside, cv2.convexHull(np.rint(landmarks).astype(np.int32)), 1)
-    inside = cv2.erode(inside, np.ones((3, 3), np.uint8)).astype(np.uint8, copy=False)
-    return np.where(inside[:, :, None] > 0, image, np.array(PAINT, np.uint8))
+    return cv2.erode(inside, np.ones((3, 3), np.uint8)) > 0
+
+
+def paint_over_background(image: Frame, landmarks: FloatArray) -> Frame:
+    """The picture with the convex hull of the landmarks kept and everything else painted over."""
+    inside = face_hull(image, landmarks)
+    return np.where(inside[:, :, None], image, np.array(PAINT, np.uint8))
 
 
 def synthetic_faces(data: Path) -> list[LabelledCrop]:
@@ -142,14 +147,14 @@ def spread(count: int, wanted: int) -> list[int]:
     return [int(index) for index in np.linspace(0, count - 1, wanted).round()]
 
 
-def encode(images: Sequence[Frame]) -> dict[str, NDArray[np.generic]]:
+def encode(images: Sequence[Frame], quality: int = JPEG_QUALITY) -> dict[str, NDArray[np.generic]]:
     """The arrays ``jpeg`` and ``offset`` of a pack."""
     files = []
     for image in images:
         _, file = cv2.imencode(
             ".jpg",
             cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
-            [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY],
+            [cv2.IMWRITE_JPEG_QUALITY, quality],
         )
         files.append(file.reshape(-1))
     lengths = [0, *(len(file) for file in files)]

@@ -170,17 +170,16 @@ def find_model(name: str) -> ReferenceModel:
     return MODELS[name]
 
 
-def load_reference(model: ReferenceModel, weights_dir: Path) -> Reference:
+def load_reference(model: ReferenceModel, path: Path) -> Reference:
     """Build a network and fill it with its weights.
 
     Args:
         model: which one.
-        weights_dir: folder of ``<name>.safetensors``.
+        path: the weights, .safetensors or a PyTorch state dict.
 
     Raises:
         WeightsError: the weights are missing, damaged, or another network's.
     """
-    path = weights_dir / model.weights_name
     _, description = read_weights(path)
     try:
         network = model.build(description)

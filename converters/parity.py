@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from atpn_mobile.backends.base import Backend
+from atpn_mobile.config import DetectorConfig, TrackerConfig
 from atpn_mobile.geometry import ROI_EXTENSION
 from atpn_mobile.manifest import InputSpec, ModelSpec, Task
 from atpn_mobile.preprocess import letterbox_tensor, to_tensor
@@ -28,11 +30,13 @@ FRAMES: Final = DATA / "parity_frames.npz"  # whole pictures
 RANDOM_INPUTS: Final = 16
 SEED: Final = 98  # of the random inputs
 FACE_SIZE: Final = 1.0 / (1.0 + 2.0 * ROI_EXTENSION)  # crop units
+GATE: Final = TrackerConfig().presence_threshold
+SCORE_THRESHOLD: Final = DetectorConfig().score_threshold
 MAX_SQNR_DB: Final = 200.0  # stands for "equal": float32 itself ends at about 150
 
 
 class Network(Protocol):
-    """Anything that runs like a backend of the runtime: the reference, or a converted model."""
+    """Anything that runs like a backend of the runtime."""
 
     def run(self, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
         """Outputs by name for inputs by name, a batch of 1."""
@@ -60,9 +64,9 @@ class AlignmentParity:
 
     Attributes:
         compared: what was compared with what.
-        crops: number of pictures of faces.
+        crops: number of pictures of faces; all numbers are theirs but those named "random".
         random_inputs: number of random inputs besides.
-        worst: the input with the largest difference of a landmark.
+        worst: the picture with the largest difference of a landmark.
         landmarks_max_percent: largest distance of two landmarks, % of the face size.
         landmarks_mean_percent: mean distance, % of the face size.
         landmarks_max_px: largest distance, pixels of the crop.
@@ -70,7 +74,11 @@ class AlignmentParity:
         pose_max_deg: largest difference of an angle, degrees.
         pose_mean_deg: mean difference of an angle, degrees.
         presence_max: largest difference of the probability of a face.
+        presence_changed: share of the pictures whose decision at the tracker's gate is another.
         sqnr_db: signal to noise of the output that has the least of it, decibels.
+        random_landmarks_max_percent: as landmarks_max_percent, on random inputs.
+        random_pose_max_deg: as pose_max_deg, on random inputs.
+        random_presence_max: as presence_max, on random inputs.
     """
 
     compared: str
@@ -84,7 +92,11 @@ class AlignmentParity:
     pose_max_deg: float
     pose_mean_deg: float
     presence_max: float
+    presence_changed: float
     sqnr_db: float
+    random_landmarks_max_percent: float
+    random_pose_max_deg: float
+    random_presence_max: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +105,17 @@ class DetectionParity:
 
     Attributes:
         compared: what was compared with what.
-        frames: number of pictures.
+        frames: number of pictures; all numbers are theirs but those named "random".
         random_inputs: number of random inputs besides.
-        worst: the input with the largest difference of a box.
+        worst: the picture with the largest difference of a box.
         boxes_max_percent: largest difference of a box's side, % of the input's side.
         boxes_mean_percent: mean difference of a box's side, % of the input's side.
+        found_boxes_max_percent: as boxes_max_percent, of the boxes that the detector reports.
+        found_changed: share of those boxes that only one of the two reports.
         scores_max: largest difference of a score.
         sqnr_db: signal to noise of the output that has the least of it, decibels.
+        random_boxes_max_percent: as boxes_max_percent, on random inputs.
+        random_scores_max: as scores_max, on random inputs.
     """
 
     compared: str
@@ -108,21 +124,79 @@ class DetectionParity:
     worst: str
     boxes_max_percent: float
     boxes_mean_percent: float
+    found_boxes_max_percent: float
+    found_changed: float
     scores_max: float
     sqnr_db: float
+    random_boxes_max_percent: float
+    random_scores_max: float
 
 
 ParityReport: TypeAlias = AlignmentParity | DetectionParity
 Outputs: TypeAlias = Mapping[str, NDArray[np.float64]]
 
-# By precision of the file and task: the most that a field of the report may be.
+
+def _alignment_limits(
+    landmarks_mean_percent: float, landmarks_max_percent: float, pose_max_deg: float
+) -> Mapping[str, float]:
+    return MappingProxyType(
+        {
+            "landmarks_mean_percent": landmarks_mean_percent,
+            "landmarks_max_percent": landmarks_max_percent,
+            "pose_max_deg": pose_max_deg,
+            "presence_changed": 0.005,
+        }
+    )
+
+
+def _detection_limits(found_boxes_max_percent: float, scores_max: float) -> Mapping[str, float]:
+    return MappingProxyType(
+        {"found_boxes_max_percent": found_boxes_max_percent, "scores_max": scores_max}
+    )
+
+
+# By precision of the file and task: the most that a field of the report may be. Where weights or
+# arithmetic have few bits, noise as input tells nothing of faces, and is measured without a limit.
 LIMITS: Final[Mapping[tuple[str, Task], Mapping[str, float]]] = MappingProxyType(
     {
         ("float32", "alignment"): MappingProxyType(
             # 0.015 % of the face size is 0.01 % of the crop, a hundredth of a pixel.
-            {"landmarks_max_percent": 0.015, "pose_max_deg": 0.1, "presence_max": 1e-3}
+            {
+                "landmarks_max_percent": 0.015,
+                "pose_max_deg": 0.1,
+                "presence_max": 1e-3,
+                "random_landmarks_max_percent": 0.015,
+                "random_pose_max_deg": 0.1,
+                "random_presence_max": 1e-3,
+            }
         ),
-        ("float32", "detection"): MappingProxyType({"boxes_max_percent": 0.01, "scores_max": 1e-3}),
+        ("float16", "alignment"): MappingProxyType(
+            {
+                "landmarks_max_percent": 0.3,
+                "pose_max_deg": 0.5,
+                "presence_max": 0.01,
+                "random_landmarks_max_percent": 1.0,
+                "random_pose_max_deg": 2.0,
+                "random_presence_max": 0.01,
+            }
+        ),
+        ("int8_weights", "alignment"): _alignment_limits(0.2, 1.0, 2.0),
+        ("palettized6", "alignment"): _alignment_limits(0.2, 1.0, 2.0),
+        ("int8", "alignment"): _alignment_limits(0.5, 4.0, 8.0),
+        ("palettized4", "alignment"): _alignment_limits(0.6, 4.0, 6.0),
+        ("float32", "detection"): MappingProxyType(
+            {
+                "boxes_max_percent": 0.01,
+                "scores_max": 1e-3,
+                "random_boxes_max_percent": 0.01,
+                "random_scores_max": 1e-3,
+            }
+        ),
+        ("float16", "detection"): _detection_limits(0.3, 0.01),
+        ("int8_weights", "detection"): _detection_limits(1.0, 0.05),
+        ("palettized6", "detection"): _detection_limits(1.5, 0.05),
+        ("int8", "detection"): _detection_limits(3.0, 0.2),
+        ("palettized4", "detection"): _detection_limits(3.0, 0.2),
     }
 )
 
@@ -146,8 +220,8 @@ def parity_inputs(task: Task, spec: InputSpec) -> tuple[ParityInput, ...]:
             ParityInput(name, letterbox_tensor(image, spec, "rgb")[0]) for name, image in pictures
         ]
     rng = np.random.default_rng(SEED)
-    noise = [
-        ParityInput(f"random {i}", rng.uniform(0.0, 255.0, spec.shape).astype(np.float32), True)
+    noise = [  # whole numbers, as pixels are
+        ParityInput(f"random {i}", rng.integers(0, 256, spec.shape).astype(np.float32), True)
         for i in range(RANDOM_INPUTS)
     ]
     return (*real, *noise)
@@ -155,7 +229,7 @@ def parity_inputs(task: Task, spec: InputSpec) -> tuple[ParityInput, ...]:
 
 def compare(
     reference: Network,
-    converted: Network,
+    converted: Backend,
     task: Task,
     spec: ModelSpec,
     inputs: tuple[ParityInput, ...],
@@ -165,10 +239,10 @@ def compare(
 
     Args:
         reference: what the other one is held against.
-        converted: the other one.
+        converted: the other one; may take another layout.
         task: decides which outputs there are and how they are measured.
-        spec: input and outputs of both.
-        inputs: of the reference's layout.
+        spec: input and outputs of the reference.
+        inputs: of the reference's layout, NCHW.
         compared: for the report: what is compared with what.
 
     Raises:
@@ -180,7 +254,7 @@ def compare(
     runs = [
         (
             reference.run({spec.input.name: one.tensor}),
-            converted.run({spec.input.name: one.tensor}),
+            converted.run({spec.input.name: _in_layout(one.tensor, converted.spec.input)}),
         )
         for one in inputs
     ]
@@ -215,6 +289,12 @@ def require_parity(report: ParityReport, limits: Mapping[str, float]) -> None:
         )
 
 
+def _in_layout(tensor: FloatArray, spec: InputSpec) -> FloatArray:
+    if spec.layout == "NCHW":
+        return tensor
+    return np.ascontiguousarray(tensor.transpose(0, 2, 3, 1))
+
+
 def _stack(runs: list[dict[str, FloatArray]], names: list[str]) -> Outputs:
     try:
         return {name: np.concatenate([run[name] for run in runs]).astype(float) for name in names}
@@ -241,20 +321,27 @@ def _measure_alignment(
     distances = np.linalg.norm(got["landmarks"] - expected["landmarks"], axis=2)  # crop units
     turn = np.abs(got["pose"] - expected["pose"]) % math.tau
     angles = np.degrees(np.minimum(turn, math.tau - turn))  # -179 and 179 are 2 apart
-    random_inputs = sum(one.is_random for one in inputs)
+    presence = np.abs(got["presence"] - expected["presence"])
+    decisions = [values["presence"] >= GATE for values in (expected, got)]
+    noise = np.array([one.is_random for one in inputs])
+    real = ~noise
     return AlignmentParity(
         compared=compared,
-        crops=len(inputs) - random_inputs,
-        random_inputs=random_inputs,
-        worst=inputs[int(distances.max(axis=1).argmax())].name,
-        landmarks_max_percent=100.0 * float(distances.max()) / FACE_SIZE,
-        landmarks_mean_percent=100.0 * float(distances.mean()) / FACE_SIZE,
-        landmarks_max_px=float(distances.max()) * spec.resolution,
-        landmarks_mean_px=float(distances.mean()) * spec.resolution,
-        pose_max_deg=float(angles.max()),
-        pose_mean_deg=float(angles.mean()),
-        presence_max=float(np.abs(got["presence"] - expected["presence"]).max()),
-        sqnr_db=_lowest_sqnr(expected, got),
+        crops=int(real.sum()),
+        random_inputs=int(noise.sum()),
+        worst=_worst(inputs, distances.max(axis=1), real),
+        landmarks_max_percent=100.0 * _largest(distances[real]) / FACE_SIZE,
+        landmarks_mean_percent=100.0 * _mean(distances[real]) / FACE_SIZE,
+        landmarks_max_px=_largest(distances[real]) * spec.resolution,
+        landmarks_mean_px=_mean(distances[real]) * spec.resolution,
+        pose_max_deg=_largest(angles[real]),
+        pose_mean_deg=_mean(angles[real]),
+        presence_max=_largest(presence[real]),
+        presence_changed=_mean((decisions[0] != decisions[1])[real]),
+        sqnr_db=_lowest_sqnr(expected, got, real),
+        random_landmarks_max_percent=100.0 * _largest(distances[noise]) / FACE_SIZE,
+        random_pose_max_deg=_largest(angles[noise]),
+        random_presence_max=_largest(presence[noise]),
     )
 
 
@@ -266,23 +353,45 @@ def _measure_detection(
     compared: str,
 ) -> DetectionParity:
     sides = np.abs(got["boxes"] - expected["boxes"])  # 0..1 of the input
-    random_inputs = sum(one.is_random for one in inputs)
+    scores = np.abs(got["scores"] - expected["scores"])
+    noise = np.array([one.is_random for one in inputs])
+    real = ~noise
+    found = [values["scores"][real] >= SCORE_THRESHOLD for values in (expected, got)]
+    either = found[0] | found[1]
     return DetectionParity(
         compared=compared,
-        frames=len(inputs) - random_inputs,
-        random_inputs=random_inputs,
-        worst=inputs[int(sides.max(axis=(1, 2)).argmax())].name,
-        boxes_max_percent=100.0 * float(sides.max()),
-        boxes_mean_percent=100.0 * float(sides.mean()),
-        scores_max=float(np.abs(got["scores"] - expected["scores"]).max()),
-        sqnr_db=_lowest_sqnr(expected, got),
+        frames=int(real.sum()),
+        random_inputs=int(noise.sum()),
+        worst=_worst(inputs, sides.max(axis=(1, 2)), real),
+        boxes_max_percent=100.0 * _largest(sides[real]),
+        boxes_mean_percent=100.0 * _mean(sides[real]),
+        found_boxes_max_percent=100.0 * _largest(sides[real][either]),
+        found_changed=_mean((found[0] != found[1])[either]),
+        scores_max=_largest(scores[real]),
+        sqnr_db=_lowest_sqnr(expected, got, real),
+        random_boxes_max_percent=100.0 * _largest(sides[noise]),
+        random_scores_max=_largest(scores[noise]),
     )
 
 
-def _lowest_sqnr(expected: Outputs, got: Outputs) -> float:
-    """10 log10 of signal power over noise power, of the output where it is lowest."""
+def _largest(values: NDArray[Any]) -> float:
+    return float(values.max(initial=0.0))
+
+
+def _mean(values: NDArray[Any]) -> float:
+    return float(values.mean()) if values.size else 0.0
+
+
+def _worst(inputs: tuple[ParityInput, ...], difference: NDArray[Any], real: NDArray[Any]) -> str:
+    chosen = real if real.any() else ~real
+    return inputs[int(np.where(chosen, difference, -1.0).argmax())].name
+
+
+def _lowest_sqnr(expected: Outputs, got: Outputs, real: NDArray[Any]) -> float:
+    """10 log10 of signal power over noise power on pictures, of the output where it is lowest."""
     ratios = []
     for name, values in expected.items():
-        signal, noise = np.square(values).sum(), np.square(got[name] - values).sum()
+        signal = np.square(values[real]).sum()
+        noise = np.square(got[name] - values)[real].sum()
         ratios.append(10.0 * math.log10(signal / noise) if signal > 0.0 < noise else MAX_SQNR_DB)
     return min(*ratios, MAX_SQNR_DB)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ROOT / "models"
 COMMAND = "python -m training evaluate --weights models/{model}.safetensors --data DIR"
-BEGIN, END = "<!-- {name}: written by scripts/measure_models.py -->", "<!-- end of {name} -->"
+BEGIN, END = "<!-- {name}: written by scripts/{script}.py -->", "<!-- end of {name} -->"
 
 
 class Row(NamedTuple):
@@ -134,9 +134,9 @@ def number(row: Row) -> str:
     return f"{row.value:.0f}" if row.unit == "count" and row.value >= 5 else f"{row.value:.4f}"
 
 
-def fill(path: Path, name: str, text: str) -> None:
+def fill(path: Path, name: str, text: str, script: str = "measure_models") -> None:
     """Replace what stands between the markers of a page."""
-    begin, end = BEGIN.format(name=name), END.format(name=name)
+    begin, end = BEGIN.format(name=name, script=script), END.format(name=name)
     page = path.read_text(encoding="utf-8")
     if begin not in page or end not in page:
         raise SystemExit(f"expected the markers {begin} and {end} in {path}")

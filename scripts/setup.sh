@@ -127,7 +127,7 @@ case "${1:-}" in
     retry="make setup"
     venv=.venv
     what="development: runtime, training, converters, tests, linters"
-    size="about 0.4 GB; on Linux without a CPU index of torch 3 GB (see CONTRIBUTING.md)"
+    size="about 1.2 GB; on Linux without a CPU index of torch 4 GB (see CONTRIBUTING.md)"
     duration="1 to 10 minutes the first time, seconds after that"
     packages=(--editable ".[dev]")
     ;;

@@ -3,10 +3,14 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+
+STATE_DICT_SUFFIXES: Final = (".pt", ".pth", ".bin")
 
 
 class WeightsError(Exception):
@@ -38,11 +42,20 @@ def save_weights(network: nn.Module, path: Path, description: Mapping[str, objec
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
     """Tensors and description of a weights file.
 
+    Args:
+        path: .safetensors, or a state dict that ``torch.save`` wrote (.pt, .pth, .bin): alone, or
+            under "state_dict" or "model". It is read without running code of the file.
+
+    Returns:
+        The tensors by name, and the description; a state dict has none.
+
     Raises:
-        WeightsError: no such file, or not a safetensors file.
+        WeightsError: no such file, or neither of the two.
     """
     if not path.is_file():
         raise WeightsError(f"expected weights (.safetensors), found no file at {path}")
+    if path.suffix in STATE_DICT_SUFFIXES:
+        return _read_state_dict(path), {}
     try:
         with safe_open(path, framework="pt") as archive:
             description = json.loads((archive.metadata() or {}).get("description", "{}"))
@@ -52,6 +65,27 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
         raise WeightsError(
             f"expected weights (.safetensors), {path} is damaged: {error}"
         ) from error
+
+
+def _read_state_dict(path: Path) -> dict[str, Tensor]:
+    try:
+        found: object = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch and pickle raise errors of many kinds
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(
+            f"expected a PyTorch state dict of tensors in {path}, it cannot be read: {reason}"
+        ) from error
+    for key in ("state_dict", "model"):
+        if isinstance(found, dict) and isinstance(found.get(key), dict):
+            found = found[key]
+    if not isinstance(found, dict) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in found.items()
+    ):
+        raise WeightsError(
+            f"expected a PyTorch state dict of tensors in {path}, got {type(found).__name__}"
+        )
+    # torch.nn.DataParallel puts the whole network under this name
+    return {key.removeprefix("module."): value for key, value in found.items()}
 
 
 def load_weights(network: nn.Module, path: Path) -> dict[str, object]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from atpn_mobile.errors import ModelMismatchError
-from atpn_mobile.manifest import ModelSpec
+from atpn_mobile.manifest import Contents, ModelSpec
 from atpn_mobile.types import FloatArray
 
 
@@ -39,6 +39,24 @@ class Backend(Protocol):
     def close(self) -> None:
         """Free the engine; a second call does nothing."""
         ...
+
+
+def require_file(model: Contents, spec: ModelSpec, kind: str) -> bytes:
+    """Check that a model is a single file.
+
+    Args:
+        model: what was read.
+        spec: for the message.
+        kind: what is expected, for the message: "an ONNX model".
+
+    Raises:
+        ModelMismatchError: it is a folder.
+    """
+    if not isinstance(model, bytes):
+        raise ModelMismatchError(
+            f"expected {kind} {spec.name!r} in one file, got a folder of {len(model)} files"
+        )
+    return model
 
 
 def require_outputs(spec: ModelSpec, names: Sequence[str]) -> None:

@@ -4,9 +4,9 @@ import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from atpn_mobile.backends.base import check_inputs, check_outputs
+from atpn_mobile.backends.base import check_inputs, check_outputs, require_file
 from atpn_mobile.errors import AtpnError, BackendUnavailableError, ModelMismatchError
-from atpn_mobile.manifest import ModelSpec
+from atpn_mobile.manifest import Contents, ModelSpec
 from atpn_mobile.types import FloatArray
 
 ENGINE_MODULE = "onnxruntime"
@@ -16,7 +16,7 @@ INSTALL_HINT = "pip install onnxruntime"
 class OnnxBackend:
     """A network that ONNX Runtime runs."""
 
-    def __init__(self, model: bytes, spec: ModelSpec, *, num_threads: int = 1) -> None:
+    def __init__(self, model: Contents, spec: ModelSpec, *, num_threads: int = 1) -> None:
         """Load a network.
 
         Args:
@@ -29,6 +29,7 @@ class OnnxBackend:
             BackendUnavailableError: ONNX Runtime is not installed.
             ModelMismatchError: the bytes are no model, or its inputs or outputs are not ``spec``'s.
         """
+        model = require_file(model, spec, "an ONNX model")
         engine = _import_engine()
         options = engine.SessionOptions()
         options.intra_op_num_threads = num_threads

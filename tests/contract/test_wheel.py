@@ -84,7 +84,9 @@ def names(wheel: Path) -> set[str]:
 def model_files() -> set[Path]:
     """The files of the checkout's models/ that belong into the wheel."""
     folder = ROOT / "models"
-    return {*folder.glob("*.onnx"), folder / "manifest.json", folder / "README.md"}
+    packages = {path for path in folder.glob("*.mlpackage/**/*") if path.is_file()}
+    files = {*folder.glob("*.onnx"), *folder.glob("*.tflite"), *packages}
+    return {*files, folder / "manifest.json", folder / "README.md"}
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +124,11 @@ def test_is_typed(wheel: Path) -> None:
 
 
 def test_holds_the_models_beside_the_package(wheel: Path) -> None:
-    expected = {f"atpn_mobile/models/{path.name}": path.read_bytes() for path in model_files()}
+    models = ROOT / "models"
+    expected = {
+        f"atpn_mobile/models/{path.relative_to(models).as_posix()}": path.read_bytes()
+        for path in model_files()
+    }
     with zipfile.ZipFile(wheel) as archive:
         got = {
             name: archive.read(name)

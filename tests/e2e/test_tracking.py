@@ -12,8 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from atpn_mobile import FaceTracker, TrackerConfig, TrackResult
+from atpn_mobile.backends import available_backends
 from atpn_mobile.geometry import euler_from_rotation
 from atpn_mobile.landmarks import LEFT_EYE_OUTER_CORNER, RIGHT_EYE_OUTER_CORNER
+from atpn_mobile.manifest import load_manifest
 
 ROOT = Path(__file__).parents[2]
 CLIPS = ROOT / "assets" / "clips"
@@ -22,6 +24,7 @@ FPS = 25.0
 MAX_NME_PERCENT = 8.0  # mean, % of the outer-eye-corner distance
 MAX_POSE_DEG = 6.0  # mean, each angle
 FRAMES_TO_RECOVER = 2  # after a face has come fully back into the picture
+MAX_ENGINE_DIFFERENCE_PX = 0.1  # of any landmark in any frame, between engines in float32
 MIN_TRACKED = 0.97  # share of the frames in which a face is fully in view
 
 
@@ -45,15 +48,26 @@ class Run:
     gone: NDArray[np.bool_]
 
 
-def run(clip: str, max_faces: int) -> Run:
-    """Track a clip."""
+def runnable() -> list[tuple[str, str]]:
+    """Engine and precision of every shipped file that an installed engine can run."""
+    installed = available_backends()
+    models = load_manifest().models
+    kinds = [{(file.runtime, file.precision) for file in model.artifacts} for model in models]
+    return sorted(kind for kind in set.intersection(*kinds) if kind[0] in installed)
+
+
+def run(clip: str, max_faces: int, kind: tuple[str, str], models_dir: Path | None = None) -> Run:
+    """Track a clip on an engine, in a precision."""
+    engine, precision = kind
     with np.load(CLIPS / f"{clip}.npz", allow_pickle=False) as labels:
         landmarks, rotation, fps = labels["landmarks"], labels["rotation"], labels["fps"]
     assert float(fps) == FPS
     capture = cv2.VideoCapture(str(CLIPS / f"{clip}.mp4"))
     results = []
     size = (0, 0)
-    with FaceTracker(config=TrackerConfig(color="bgr", max_faces=max_faces)) as tracker:
+    config = TrackerConfig(color="bgr", max_faces=max_faces, precision=precision)
+    with FaceTracker(backend=engine, config=config, models_dir=models_dir) as tracker:
+        assert tracker.backend_name == engine
         while True:
             read, frame = capture.read()
             if not read:
@@ -78,16 +92,23 @@ def pose_errors_deg(face, rotation: NDArray[np.float32]) -> list[float]:
     return list(np.abs([face.pose.yaw_deg, face.pose.pitch_deg, face.pose.roll_deg] - truth))
 
 
+@pytest.fixture(scope="module", params=runnable(), ids=" ".join)
+def shipped(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Engine and precision."""
+    found: tuple[str, str] = request.param
+    return found
+
+
 @pytest.fixture(scope="module")
-def solo() -> Run:
+def solo(shipped: tuple[str, str]) -> Run:
     """One head that turns, speaks, leaves the picture to the right and comes back."""
-    return run("synthetic_solo", max_faces=1)
+    return run("synthetic_solo", 1, shipped)
 
 
 @pytest.fixture(scope="module")
-def pair() -> Run:
+def pair(shipped: tuple[str, str]) -> Run:
     """Two heads side by side, all the time."""
-    return run("synthetic_pair", max_faces=2)
+    return run("synthetic_pair", 2, shipped)
 
 
 class TestSolo:
@@ -189,3 +210,32 @@ class TestPair:
                 errors[person].append(pose_errors_deg(face, rotation[person]))
         for each in errors.values():
             assert (np.mean(each, axis=0) < MAX_POSE_DEG).all()
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both networks in float32 for both engines, as the converters make them."""
+    pytest.importorskip("tensorflow", reason="expected tensorflow to convert to TFLite")
+    pytest.importorskip("ai_edge_litert", reason="expected LiteRT to run TFLite files")
+    from converters.cli import main
+
+    folder = tmp_path_factory.mktemp("exported")
+    command = ["export", "--all", "--precision", "float32", "--out", str(folder)]
+    for engine in ("onnx", "tflite"):
+        assert main([*command, "--to", engine, "--weights-dir", str(ROOT / "models")]) == 0
+    return folder
+
+
+@pytest.mark.parametrize(("clip", "max_faces"), [("synthetic_solo", 1), ("synthetic_pair", 2)])
+def test_engines_agree_over_a_whole_clip(exported: Path, clip: str, max_faces: int) -> None:
+    # A region is cut by the landmarks of the frame before: small differences could add up.
+    first, second = (
+        run(clip, max_faces, (engine, "float32"), exported).results for engine in ("onnx", "tflite")
+    )
+    furthest = 0.0
+    for one, other in zip(first, second, strict=True):
+        assert [face.track_id for face in one.faces] == [face.track_id for face in other.faces]
+        for face, twin in zip(one.faces, other.faces, strict=True):
+            distance = np.linalg.norm(face.raw_landmarks - twin.raw_landmarks, axis=1)
+            furthest = max(furthest, float(distance.max()))
+    assert 0.0 < furthest < MAX_ENGINE_DIFFERENCE_PX

@@ -10,15 +10,12 @@ import onnx
 import pytest
 import torch
 from onnx import numpy_helper
-from torch import nn
 
 from atpn_mobile.backends.onnx import OnnxBackend
-from atpn_mobile.geometry import landmarks_to_crop, roi_from_landmarks
 from atpn_mobile.types import FloatArray
 from converters.errors import ParityError
-from converters.models import ATPN, DETECTOR, Reference, ReferenceModel
+from converters.models import DETECTOR, Reference
 from converters.parity import (
-    CROPS,
     LIMITS,
     AlignmentParity,
     ParityInput,
@@ -27,74 +24,10 @@ from converters.parity import (
     parity_inputs,
     require_parity,
 )
-from converters.publish import verify
 from converters.to_onnx import to_onnx
-from training.data.packs import read_pack
+from converters.verify import verify
 
 MODELS_DIR = Path(__file__).parents[2] / "models"
-SEED = 5
-
-
-def untrained(model: ReferenceModel) -> nn.Module:
-    """Random weights; batch normalisation with the statistics of pictures, then disturbed.
-
-    With the statistics it is made with, a random network dies away to constants, and constants
-    agree with anything.
-    """
-    torch.manual_seed(SEED)
-    network = model.build({}).train()
-    norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
-    for norm in norms:
-        norm.momentum = 1.0
-    pictures = parity_inputs(model.task, model.input)[::4]
-    with torch.no_grad():
-        network(torch.from_numpy(np.concatenate([one.tensor for one in pictures])))
-        for norm in norms:
-            norm.running_mean += 0.1 * norm.running_var.sqrt() * torch.randn(norm.num_features)
-            norm.running_var *= torch.empty(norm.num_features).uniform_(0.8, 1.25)
-            norm.weight.uniform_(0.7, 1.4)
-            norm.bias.uniform_(-0.3, 0.3)
-    return network.eval()
-
-
-def mean_face() -> FloatArray:
-    """(98, 2) mean landmarks of the parity crops, crop units."""
-    points = [sample.points98 for sample in read_pack(CROPS)]
-    return np.mean([landmarks_to_crop(p, roi_from_landmarks(p)) for p in points], axis=0)
-
-
-@pytest.fixture(scope="module")
-def atpn() -> Reference:
-    network = untrained(ATPN)
-    with torch.no_grad():
-        network.alignment.mean_shape.copy_(torch.from_numpy(mean_face())[None])
-        network.alignment.residual.weight *= 0.03  # landmarks that stay on a face
-        network.pose.out.weight *= 0.3  # angles that stay below the saturation of tanh
-    return Reference(ATPN, network, "0" * 64)
-
-
-@pytest.fixture(scope="module")
-def detector() -> Reference:
-    network = untrained(DETECTOR)
-    for layer in (network.score, network.distances):  # at first almost constant, by design
-        nn.init.normal_(layer.weight, std=0.03)
-    return Reference(DETECTOR, network, "0" * 64)
-
-
-@pytest.fixture(scope="module")
-def atpn_onnx(atpn: Reference) -> bytes:
-    return to_onnx(atpn.network, ATPN.spec)
-
-
-@pytest.fixture(scope="module")
-def detector_onnx(detector: Reference) -> bytes:
-    return to_onnx(detector.network, DETECTOR.spec)
-
-
-@pytest.fixture(scope="module")
-def crops() -> tuple[ParityInput, ...]:
-    """A part of the inputs, where the whole would only take longer."""
-    return parity_inputs("alignment", ATPN.input)[::8]
 
 
 def measure(
@@ -166,19 +99,20 @@ def test_the_heatmap_agrees_where_it_saturates(
     atpn: Reference,
     atpn_onnx: bytes,
     crops: tuple[ParityInput, ...],
+    mean_face: FloatArray,
     name: str,
     move: Callable[[FloatArray], FloatArray],
 ) -> None:
-    reference, model = with_mean_shape(atpn, atpn_onnx, move(mean_face()).astype(np.float32))
+    reference, model = with_mean_shape(atpn, atpn_onnx, move(mean_face).astype(np.float32))
     report = measure(reference, model, crops)
     require_parity(report, LIMITS["float32", "alignment"])
 
 
 def test_the_pose_depends_on_the_heatmap(
-    atpn: Reference, atpn_onnx: bytes, crops: tuple[ParityInput, ...]
+    atpn: Reference, atpn_onnx: bytes, crops: tuple[ParityInput, ...], mean_face: FloatArray
 ) -> None:
     # Otherwise the test above would not test the heatmap. Landmarks move by the shift alone.
-    moved, _ = with_mean_shape(atpn, atpn_onnx, mean_face() + np.float32(3.0))
+    moved, _ = with_mean_shape(atpn, atpn_onnx, mean_face + np.float32(3.0))
     report = measure(moved, atpn_onnx, crops)
     assert isinstance(report, AlignmentParity)
     assert report.landmarks_mean_px == pytest.approx(112 * 3.0 * 2**0.5, rel=1e-3)

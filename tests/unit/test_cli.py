@@ -270,6 +270,15 @@ class TestProgress:
         assert "1 face" in text
 
 
+@pytest.fixture
+def _interruptible():
+    """A process started in the background of a shell ignores SIGINT, and so would the command."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 class TestInterruption:
     def check_files(self, tmp_path, frames):
         assert count_frames(tmp_path / "out.mp4") == frames

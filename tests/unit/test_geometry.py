@@ -162,3 +162,47 @@ def test_roll_follows_a_turn_of_the_image_with_slope_one(yaw, pitch, roll, turn)
     assert change == pytest.approx(0.0, abs=1e-4)
     assert after.pitch_deg == pytest.approx(before.pitch_deg, abs=1e-4)
     assert wrapped_deg(after.yaw_deg - before.yaw_deg) == pytest.approx(0.0, abs=1e-4)
+
+
+class TestSteadyRoi:
+    ROI = Roi(200.0, 120.0, 100.0)
+
+    @pytest.mark.parametrize(
+        ("dx", "dy", "scale"),
+        [(0, 0, 1), (1.4, 0, 1), (0, -1.4, 1), (-1.4, 1.4, 1.025), (0, 0, 0.975)],
+    )
+    def test_rests_while_it_fits(self, dx: float, dy: float, scale: float) -> None:
+        target = Roi(200.0 + dx, 120.0 + dy, 100.0 * scale)
+        assert geometry.steady_roi(self.ROI, target) is self.ROI
+
+    @pytest.mark.parametrize(
+        ("dx", "dy", "scale"), [(1.6, 0, 1), (0, -1.6, 1), (0, 0, 1.03), (0, 0, 0.97), (70, -50, 2)]
+    )
+    def test_moves_to_a_grid_near_the_target(self, dx: float, dy: float, scale: float) -> None:
+        target = Roi(200.0 + dx, 120.0 + dy, 100.0 * scale)
+        moved = geometry.steady_roi(self.ROI, target)
+        step = geometry.POSITION_STEP * moved.size
+        assert abs(moved.center_x - target.center_x) <= step / 2 + 1e-9
+        assert abs(moved.center_y - target.center_y) <= step / 2 + 1e-9
+        assert abs(math.log(moved.size / target.size)) <= geometry.SIZE_STEP / 2 + 1e-9
+        for value in (
+            moved.center_x / step,
+            moved.center_y / step,
+            math.log(moved.size) / geometry.SIZE_STEP,
+        ):
+            assert value == pytest.approx(round(value), abs=1e-6)
+
+    def test_rests_where_it_moved_to(self) -> None:
+        target = Roi(237.3, 101.9, 143.0)
+        moved = geometry.steady_roi(self.ROI, target)
+        assert moved != target
+        assert geometry.steady_roi(moved, target) is moved
+
+    def test_targets_that_nearly_agree_give_the_same_region(self) -> None:
+        # what keeps engines together that differ in the last digit
+        moved = geometry.steady_roi(self.ROI, Roi(237.3, 101.9, 143.0))
+        assert geometry.steady_roi(self.ROI, Roi(237.3001, 101.8999, 143.0001)) == moved
+
+    def test_a_turned_target_is_turned(self) -> None:
+        target = Roi(200.0, 120.0, 100.0, 0.25)
+        assert geometry.steady_roi(self.ROI, target).rotation_rad == 0.25

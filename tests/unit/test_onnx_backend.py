@@ -221,10 +221,11 @@ def test_create_backend_runs_the_bytes_that_were_checked(tmp_path):
 
 def test_create_backend_without_a_fitting_file(tmp_path):
     manifest = write_manifest(tmp_path, toy_model(), runtime="coreml", precision="float16")
-    with pytest.raises(ModelNotFoundError, match="'coreml', 'float16'"):
-        create_backend("auto", manifest, "toy", "float16")
-    with pytest.raises(ModelNotFoundError, match="'onnx', 'float16'"):
-        create_backend("onnx", manifest, "toy", "float16")
+    has = r"the manifest has \[\('coreml', 'float16'\)\]"
+    with pytest.raises(ModelNotFoundError, match=r"for an installed engine \(onnx.*" + has):
+        create_backend("auto", manifest, "toy")
+    with pytest.raises(ModelNotFoundError, match=r"in float32 for engine 'onnx', " + has):
+        create_backend("onnx", manifest, "toy", "float32")
     with pytest.raises(ModelNotFoundError, match="'other'"):
         create_backend("auto", manifest, "other")
 
@@ -235,14 +236,77 @@ def test_an_unknown_engine_is_named(tmp_path):
         create_backend("onyx", manifest, "toy")
 
 
-def test_every_engine_is_told_with_its_module_and_how_to_get_it():
-    told = [(engine.name, engine.module, engine.install_hint) for engine in engines()]
-    assert told == [("onnx", "onnxruntime", "pip install onnxruntime")]
-    assert all(engine.installed for engine in engines())
+def test_every_engine_is_told_with_its_modules_and_how_to_get_it():
+    told = [(engine.name, engine.modules, engine.install_hint) for engine in engines()]
+    assert told == [
+        ("onnx", ("onnxruntime",), "pip install onnxruntime"),
+        (
+            "tflite",
+            ("ai_edge_litert", "tflite_runtime", "tensorflow"),
+            "pip install ai-edge-litert",
+        ),
+        ("coreml", ("coremltools",), "pip install coremltools pillow"),
+    ]
 
 
-def test_available_backends():
-    assert available_backends() == ("onnx",)
+def test_available_backends(monkeypatch):
+    found = {"onnxruntime", "tflite_runtime", "coremltools"}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name if name in found else None)
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert available_backends() == ("onnx", "tflite")
+    assert [engine.module for engine in engines()] == ["onnxruntime", "tflite_runtime", None]
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert available_backends() == ("onnx", "tflite", "coreml")
+
+
+def write_files(folder, kinds):
+    """A manifest of one model in several files, all of them the same ONNX file."""
+    path = write_manifest(folder, toy_model()).folder / "manifest.json"
+    document = json.loads(path.read_text())
+    (artifact,) = document["models"][0]["artifacts"]
+    document["models"][0]["artifacts"] = [
+        {**artifact, "runtime": runtime, "precision": precision} for runtime, precision in kinds
+    ]
+    path.write_text(json.dumps(document))
+    return load_manifest(path)
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen"),
+    [
+        (["int8", "float16", "float32"], "float32"),
+        (["int8", "float16"], "float16"),
+        (["int8", "int8_weights"], "int8_weights"),
+        (["int8"], "int8"),
+    ],
+)
+def test_auto_takes_the_most_exact_file(tmp_path, monkeypatch, offered, chosen):
+    manifest = write_files(tmp_path, [("onnx", precision) for precision in offered])
+    read = []
+    reader = type(manifest).read_artifact
+    monkeypatch.setattr(
+        type(manifest),
+        "read_artifact",
+        lambda self, artifact: read.append(artifact.precision) or reader(self, artifact),
+    )
+    for name in ("auto", "onnx"):
+        create_backend(name, manifest, "toy").close()
+    assert read == [chosen, chosen]
+
+
+def test_auto_does_not_take_what_was_never_asked_for(tmp_path):
+    manifest = write_files(tmp_path, [("onnx", "palettized4")])
+    with pytest.raises(ModelNotFoundError, match=r"the manifest has \[\('onnx', 'palettized4'\)\]"):
+        create_backend("onnx", manifest, "toy")
+    create_backend("onnx", manifest, "toy", "palettized4").close()
+
+
+def test_auto_takes_an_engine_that_has_a_file(tmp_path, monkeypatch):
+    manifest = write_files(tmp_path, [("tflite", "float32"), ("onnx", "int8")])
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: name if name == "onnxruntime" else None
+    )
+    assert create_backend("auto", manifest, "toy").name == "onnx"
 
 
 def test_an_engine_that_is_not_installed(tmp_path, monkeypatch):

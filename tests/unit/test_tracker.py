@@ -21,7 +21,7 @@ from atpn_mobile.errors import (
     ManifestError,
     ModelMismatchError,
 )
-from atpn_mobile.geometry import box_from_landmarks, roi_from_box, roi_from_landmarks
+from atpn_mobile.geometry import box_from_landmarks, roi_from_box, roi_from_landmarks, steady_roi
 from atpn_mobile.manifest import InputSpec, ModelSpec, OutputSpec
 from atpn_mobile.testing import FAKE_SPEC, FakeBackend, FakeDetector, fake_face
 from atpn_mobile.tracker import FaceTracker
@@ -143,9 +143,18 @@ def test_the_next_region_comes_from_the_unsmoothed_landmarks():
     tracker.track(world((100, 120, 60)))
     second = tracker.track(world((110, 120, 60))).faces[0]
     third = tracker.track(world((120, 120, 60))).faces[0]
-    assert third.roi == roi_from_landmarks(second.raw_landmarks)
+    assert third.roi == steady_roi(second.roi, roi_from_landmarks(second.raw_landmarks))
+    assert third.roi != second.roi
     assert np.abs(second.landmarks - second.raw_landmarks).max() > 5.0
     assert center(third) == pytest.approx((120, 120), abs=2.0)
+
+
+def test_the_region_of_a_still_face_rests():
+    tracker, _, _ = make(TrackerConfig())
+    places = [(100 + 0.2 * (i % 2), 120, 60) for i in range(5)]
+    rois = [tracker.track(world(place)).faces[0].roi for place in places]
+    assert rois[2] == rois[1]
+    assert rois[3:] == [rois[2]] * 2
 
 
 def test_the_first_frame_is_as_good_as_a_tracked_one():

@@ -256,7 +256,18 @@ def evaluate_detector(detector: Detector, frames: Sequence[EvaluationFrame]) -> 
         detector: the network; its mode is left as it was.
         frames: from ``build_frames``.
     """
-    detections = detect(detector, [frame.frame for frame in frames])
+    return evaluate_detections(frames, detect(detector, [frame.frame for frame in frames]))
+
+
+def evaluate_detections(
+    frames: Sequence[EvaluationFrame], detections: Sequence[tuple[FloatArray, FloatArray]]
+) -> DetectorReport:
+    """Recall and false boxes at every threshold, of detections that anything made.
+
+    Args:
+        frames: from ``build_frames``.
+        detections: for each frame boxes (K, 4) in frame pixels and scores (K,), best first.
+    """
     # A face counts as found up to the score of the detection that matches it: suppression and
     # matching go from the best score down, so a threshold never changes what is above it.
     found_at: dict[str, list[float]] = {}

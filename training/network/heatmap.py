@@ -20,9 +20,9 @@ class LandmarkHeatmap(nn.Module):
         super().__init__()
         self.size = size
         cells = torch.arange(size, dtype=torch.float32)
-        y, x = torch.meshgrid(cells, cells, indexing="ij")
-        self.register_buffer("grid_x", x[None, None].clone(), persistent=False)
-        self.register_buffer("grid_y", y[None, None].clone(), persistent=False)
+        # A row and a column, so that differences and squares are taken of 28 cells and not of 784.
+        self.register_buffer("grid_x", cells.reshape(1, 1, 1, size), persistent=False)
+        self.register_buffer("grid_y", cells.reshape(1, 1, size, 1).clone(), persistent=False)
 
     def forward(self, landmarks: Tensor) -> Tensor:
         """Draw the heatmap.
@@ -35,7 +35,7 @@ class LandmarkHeatmap(nn.Module):
         """
         cells = landmarks * self.size - 0.5  # cell centres at integers
         x, y = cells[:, :, 0:1].unsqueeze(3), cells[:, :, 1:2].unsqueeze(3)  # (B, N, 1, 1)
-        dx = torch.clamp(self.grid_x - x, -3.0, 3.0)
-        dy = torch.clamp(self.grid_y - y, -3.0, 3.0)
+        dx = torch.clamp(self.grid_x - x, -3.0, 3.0)  # (B, N, 1, size)
+        dy = torch.clamp(self.grid_y - y, -3.0, 3.0)  # (B, N, size, 1)
         nearest = torch.amin(dx * dx + dy * dy, dim=1, keepdim=True)
         return torch.clamp(torch.rsqrt(1.0 + torch.sqrt(nearest)), min=0.5)

@@ -1,6 +1,7 @@
 """A network that takes and gives what ATPN does, small enough to be exported in a moment."""
 
 import copy
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -34,6 +35,15 @@ class TinyAtpn(nn.Module):
 TINY = replace(ATPN, version="tiny", build=lambda description: TinyAtpn())
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """One crop has too little work for two threads, which would only wait for one another."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with weights of the tiny network; not to be written to."""
@@ -48,7 +58,7 @@ def weights_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def _tiny(weights_dir: Path) -> Reference:
-    return load_reference(TINY, weights_dir)
+    return load_reference(TINY, weights_dir / TINY.weights_name)
 
 
 @pytest.fixture
@@ -60,5 +70,5 @@ def tiny(_tiny: Reference) -> Reference:
 @pytest.fixture
 def only_tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tiny network is the project's only one."""
-    for module in ("models", "publish", "cli"):
+    for module in ("models", "verify", "cli"):
         monkeypatch.setattr(f"converters.{module}.MODELS", MappingProxyType({"atpn": TINY}))

@@ -1,20 +1,29 @@
 """``python -m converters``: exit status, table, JSON, and what it leaves behind."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
 
+import onnx
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from atpn_mobile.manifest import load_manifest
-from converters.cli import format_parity, format_table, main
+from converters.cli import main
 from converters.errors import ConversionError
 from converters.parity import AlignmentParity, DetectionParity
+from converters.report import format_parity, format_table
+from converters.targets import find_target
+from tests.unit.converters.fakes import fake_target
 
 ALIGNMENT = AlignmentParity(
-    "a with b", 64, 16, "x", 0.00123, 0.0001, 0.1, 0.01, 0.0456, 0.01, 1e-5, 99
+    "a with b", 64, 16, "x", 0.00123, 0.0001, 0.1, 0.01, 0.0456, 0.01, 1e-5, 0.0, 99, 1.0, 2.0, 3.0
 )
-DETECTION = DetectionParity("a with b", 16, 16, "x", 0.00123, 0.0001, 1e-5, 99)
+DETECTION = DetectionParity(
+    "a with b", 16, 16, "x", 0.00123, 0.0001, 0.001, 0.0, 1e-5, 99, 1.0, 2.0
+)
 METRIC = {"name": "NME", "value": 1.5, "unit": "%", "data": "faces", "command": "measure"}
 
 
@@ -29,7 +38,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def export(folder: Path, *arguments: str) -> int:
-    return main(["export", "--all", "--weights-dir", str(folder), "--out", str(folder), *arguments])
+    command = ["export", "--all", "--to", "onnx", "--precision", "float32", "--out", str(folder)]
+    return main([*command, "--weights-dir", str(folder), *arguments])
 
 
 def verify(folder: Path, *arguments: str) -> int:
@@ -107,6 +117,62 @@ def test_a_failed_conversion_leaves_everything_as_it_was(
     assert contents(folder) == before
 
 
+def test_own_weights_as_a_state_dict(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    weights = load_file(folder / "atpn.safetensors")
+    torch.save({"state_dict": weights}, tmp_path / "own.pt")
+    (folder / "metrics.json").write_text(json.dumps({"atpn": [METRIC]}))
+    out = tmp_path / "out"
+    arguments = ["--weights", str(tmp_path / "own.pt"), "--to", "onnx", "--precision", "float32"]
+    arguments += ["--weights-dir", str(folder), "--out", str(out), "--json"]
+    assert main(["export", "--all", *arguments]) == 2
+    assert "--model NAME with --weights" in capsys.readouterr().err
+    assert main(["export", "--model", "atpn", *arguments]) == 0
+    manifest = load_manifest(out)
+    assert manifest.model("atpn").metrics == ()  # those were measured on other weights
+    assert verify(out, "--model", "atpn", "--weights", str(tmp_path / "own.pt")) == 0
+    assert verify(out, "--weights", str(tmp_path / "own.pt")) == 2
+    assert verify(out, "--model", "atpn", "--weights-dir", str(folder)) == 1  # another file's hash
+    assert "export it again" in capsys.readouterr().err
+    assert export(folder) == 0
+    assert (out / "atpn_float32.onnx").read_bytes() == (folder / "atpn_float32.onnx").read_bytes()
+
+
+def test_an_open_batch(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    assert export(folder, "--dynamic-batch") == 0
+    graph = onnx.load(folder / "atpn_float32.onnx").graph
+    assert graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+    several = (find_target("onnx", "float32"), fake_target(None, precision="int8"))
+    monkeypatch.setattr("converters.targets.TARGETS", several)
+    arguments = ["export", "--all", "--weights-dir", str(folder), "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--dynamic-batch"]) == 2
+    assert "expected --to onnx --precision float32" in capsys.readouterr().err
+
+
+def test_missing_tools_have_an_exit_status_of_their_own(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    assert export(folder) == 0
+    before = contents(folder)
+    hidden = {"pip install abacus": ("abacus",)}
+    target = dataclasses.replace(find_target("onnx", "float32"), modules=hidden)
+    monkeypatch.setattr("converters.targets.TARGETS", (target,))
+    assert export(folder) == 3
+    assert "abacus for onnx float32, not installed: pip install abacus" in capsys.readouterr().err
+    assert verify(folder) == 3
+    assert "not run" in capsys.readouterr().out
+    (folder / "atpn_float32.onnx").write_bytes(b"altered")
+    assert verify(folder) == 1  # what is broken is found without the engine
+    (folder / "atpn_float32.onnx").write_bytes(before["atpn_float32.onnx"])
+    assert contents(folder) == before
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -143,7 +209,7 @@ def test_a_report_in_one_line() -> None:
     assert format_parity(ALIGNMENT) == (
         "landmarks 0.0012 % of the face, pose 0.046 deg, presence 1e-05"
     )
-    assert format_parity(DETECTION) == "boxes 0.0012 % of the input, scores 1e-05"
+    assert format_parity(DETECTION) == "found boxes 0.001 % of the input, scores 1e-05"
 
 
 def test_a_table_is_aligned() -> None:

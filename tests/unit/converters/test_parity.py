@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
+from atpn_mobile.manifest import ModelSpec
 from atpn_mobile.types import FloatArray
 from converters.errors import ParityError
 from converters.models import ATPN, DETECTOR
@@ -22,6 +23,12 @@ from converters.parity import (
     require_parity,
 )
 
+# what an AlignmentParity measures, but the signal to noise
+NUMBERS = [
+    field.name
+    for field in dataclasses.fields(AlignmentParity)
+    if field.type in (float, "float") and field.name != "sqnr_db"
+]
 INPUTS = (
     ParityInput("first", np.zeros((1, 3, 112, 112), np.float32)),
     ParityInput("second", np.zeros((1, 3, 112, 112), np.float32)),
@@ -32,11 +39,19 @@ INPUTS = (
 class Recorded:
     """A network that gives one prepared answer after the other."""
 
-    def __init__(self, answers: list[dict[str, FloatArray]]) -> None:
+    name = "recorded"
+
+    def __init__(self, answers: list[dict[str, FloatArray]], spec: ModelSpec = ATPN.spec) -> None:
+        self.spec = spec
+        self.seen: list[FloatArray] = []
         self._answers = iter(answers)
 
     def run(self, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        self.seen.append(inputs["image"])
         return next(self._answers)
+
+    def close(self) -> None:
+        pass
 
 
 def answers() -> list[dict[str, FloatArray]]:
@@ -68,7 +83,12 @@ def detections() -> list[dict[str, FloatArray]]:
 
 def compare_detection(expected, got) -> DetectionParity:
     report = compare(
-        Recorded(expected), Recorded(got), "detection", DETECTOR.spec, INPUTS, "a with b"
+        Recorded(expected),
+        Recorded(got, DETECTOR.spec),
+        "detection",
+        DETECTOR.spec,
+        INPUTS,
+        "a with b",
     )
     assert isinstance(report, DetectionParity)
     return report
@@ -76,7 +96,8 @@ def compare_detection(expected, got) -> DetectionParity:
 
 def test_equal_networks_do_not_differ() -> None:
     report = compare_alignment(answers(), answers())
-    assert report == AlignmentParity("a with b", 2, 1, "first", 0, 0, 0, 0, 0, 0, 0, MAX_SQNR_DB)
+    differences = dict.fromkeys(NUMBERS, 0.0)
+    assert report == AlignmentParity("a with b", 2, 1, "first", **differences, sqnr_db=MAX_SQNR_DB)
 
 
 def test_landmarks_in_pixels_and_percent_of_the_face() -> None:
@@ -84,13 +105,14 @@ def test_landmarks_in_pixels_and_percent_of_the_face() -> None:
     got[1]["landmarks"][0, 17] += np.array([3.0, 4.0], np.float32) / 112.0
     report = compare_alignment(answers(), got)
     assert report.landmarks_max_px == pytest.approx(5.0, rel=1e-5)
-    assert report.landmarks_mean_px == pytest.approx(5.0 / (3 * 98), rel=1e-5)
+    assert report.landmarks_mean_px == pytest.approx(5.0 / (2 * 98), rel=1e-5)
     # the crop is 1.5 times the face: a face of 74.67 pixels
     assert report.landmarks_max_percent == pytest.approx(100.0 * 5.0 / (112.0 / 1.5), rel=1e-5)
     assert report.landmarks_mean_percent == pytest.approx(
-        report.landmarks_max_percent / (3 * 98), rel=1e-5
+        report.landmarks_max_percent / (2 * 98), rel=1e-5
     )
     assert report.worst == "second"
+    assert report.random_landmarks_max_percent == 0.0
 
 
 @pytest.mark.parametrize(
@@ -105,13 +127,42 @@ def test_angles_differ_the_short_way_round(
     got[0]["pose"][0, 2] = math.radians(got_deg)
     report = compare_alignment(expected, got)
     assert report.pose_max_deg == pytest.approx(difference_deg, abs=1e-4)
-    assert report.pose_mean_deg == pytest.approx(difference_deg / 9, abs=1e-4)
+    assert report.pose_mean_deg == pytest.approx(difference_deg / 6, abs=1e-4)
 
 
 def test_presence() -> None:
     got = answers()
-    got[2]["presence"][0, 0] = 0.25
-    assert compare_alignment(answers(), got).presence_max == 0.25
+    got[1]["presence"][0, 0] = 0.25
+    report = compare_alignment(answers(), got)
+    assert (report.presence_max, report.presence_changed) == (0.25, 0.0)
+    got[1]["presence"][0, 0] = 0.75  # a face by the tracker's gate, where the reference saw none
+    report = compare_alignment(answers(), got)
+    assert (report.presence_max, report.presence_changed) == (0.25, 0.5)
+
+
+def test_random_inputs_are_measured_apart() -> None:
+    got = answers()
+    got[2]["landmarks"][0, 3, 0] += 1.0 / 1.5
+    got[2]["pose"] += np.float32(math.radians(2.0))
+    got[2]["presence"] += np.float32(0.125)
+    report = compare_alignment(answers(), got)
+    assert report.random_landmarks_max_percent == pytest.approx(100.0, rel=1e-5)
+    assert report.random_pose_max_deg == pytest.approx(2.0, rel=1e-5)
+    assert report.random_presence_max == pytest.approx(0.125)
+    assert report.worst == "first"
+    assert (report.landmarks_max_percent, report.pose_max_deg, report.presence_max) == (0, 0, 0)
+
+
+def test_a_file_is_given_its_own_layout() -> None:
+    nhwc = dataclasses.replace(ATPN.input, shape=(1, 112, 112, 3), layout="NHWC")
+    pictures = [np.arange(3 * 112 * 112, dtype=np.float32).reshape(1, 3, 112, 112)]
+    converted = Recorded(answers()[:1], dataclasses.replace(ATPN.spec, input=nhwc))
+    inputs = (ParityInput("first", pictures[0]),)
+    compare(Recorded(answers()[:1]), converted, "alignment", ATPN.spec, inputs, "a with b")
+    (seen,) = converted.seen
+    assert seen.shape == (1, 112, 112, 3)
+    assert seen.flags.c_contiguous
+    np.testing.assert_array_equal(seen[0, 5, 7], pictures[0][0, :, 5, 7])
 
 
 def test_signal_to_noise_of_the_worst_output() -> None:
@@ -128,9 +179,31 @@ def test_boxes_in_percent_of_the_input() -> None:
     got[0]["scores"][0, 7] -= 0.25
     report = compare_detection(detections(), got)
     assert report.boxes_max_percent == pytest.approx(12.5)
-    assert report.boxes_mean_percent == pytest.approx(12.5 / (3 * 1024 * 4))
+    assert report.boxes_mean_percent == pytest.approx(12.5 / (2 * 1024 * 4))
     assert report.scores_max == pytest.approx(0.25)
     assert (report.frames, report.random_inputs, report.worst) == (2, 1, "second")
+    assert (report.random_boxes_max_percent, report.random_scores_max) == (0.0, 0.0)
+    assert report.found_boxes_max_percent == pytest.approx(12.5)
+    assert report.found_changed == pytest.approx(1 / (2 * 1024))
+    got[2]["boxes"][0, 5, 2] += 0.25
+    got[2]["scores"][0, 7] -= 0.5
+    report = compare_detection(detections(), got)
+    assert report.random_boxes_max_percent == pytest.approx(25.0)
+    assert report.random_scores_max == pytest.approx(0.5)
+
+
+def test_boxes_that_nobody_reports_are_told_apart() -> None:
+    expected, got = detections(), detections()
+    for answers_of in (expected, got):
+        for answer in answers_of:
+            answer["scores"][:] = 0.25
+    expected[0]["scores"][0, 7] = got[0]["scores"][0, 7] = 0.75
+    got[0]["boxes"][0, 5, 1] += 0.125
+    got[0]["boxes"][0, 7, 1] += 0.03125
+    report = compare_detection(expected, got)
+    assert report.boxes_max_percent == pytest.approx(12.5)
+    assert report.found_boxes_max_percent == pytest.approx(3.125)
+    assert report.found_changed == 0.0
 
 
 @pytest.mark.parametrize("name", ["landmarks", "pose", "presence"])
@@ -180,6 +253,7 @@ def test_limits_are_inclusive() -> None:
         {"pose_max_deg": 0.11},
         {"presence_max": 0.0011},
         {"presence_max": math.nan},
+        {"random_pose_max_deg": 0.11},
     ],
 )
 def test_a_broken_limit_is_named(values: dict[str, float]) -> None:
