@@ -14,13 +14,13 @@ import numpy as np
 
 from atpn_mobile.config import DetectorConfig
 from atpn_mobile.decode import decode_detections
+from atpn_mobile.geometry import roi_from_landmarks
 from atpn_mobile.manifest import InputSpec
 from atpn_mobile.preprocess import letterbox_tensor, to_tensor
 from atpn_mobile.types import FloatArray, Frame
 from converters.errors import ParityError
 from converters.parity import Network
-from training.data.crops import Crop, LabelledFace, load_faces
-from training.data.packs import read_pack
+from training.data.crops import Crop, cut_face
 from training.detection.evaluate import (
     LOWEST_SCORE,
     EvaluationFrame,
@@ -30,15 +30,14 @@ from training.detection.evaluate import (
 )
 from training.detection.pictures import load_library
 from training.evaluate import (
-    FACE_PACKS,
     GATE,
     POSE_SOURCE,
     PresenceSet,
-    plain_crops,
+    load_val_faces,
     presence_set,
-    rotations_from_angles,
 )
 from training.metrics import nme_percent, pose_mae_deg
+from training.protocols.predictor import rotations_from_angles
 
 MAX_NME_INCREASE_PERCENT: Final = 5.0  # relative, of each data set
 MIN_PRESENCE_AGREEMENT: Final = 0.995  # share of crops with the same decision at the gate
@@ -104,7 +103,7 @@ def measure_alignment(network: Network, spec: InputSpec, data: Path) -> Alignmen
         predicted = np.concatenate([output["landmarks"] for output in outputs])
         truth = np.stack([crop.landmarks for crop in crops])
         nme[name] = float(nme_percent(predicted, truth).mean())
-        if name == Path(POSE_SOURCE).stem:
+        if name == POSE_SOURCE:
             angles = np.concatenate([output["pose"] for output in outputs])
             rotations = np.stack([crop.rotation for crop in crops])
             pose = pose_mae_deg(rotations_from_angles(angles), rotations).mean_deg
@@ -187,13 +186,13 @@ def _detect(network: Network, spec: InputSpec, frame: Frame) -> tuple[FloatArray
 
 @lru_cache(maxsize=1)
 def _alignment_data(data: Path) -> _AlignmentData:
-    crops: dict[str, Sequence[Crop]] = {}
-    faces: list[LabelledFace] = []
-    for name in FACE_PACKS:
-        held_out = load_faces(read_pack(data / name, "val"))
-        faces += held_out
-        crops[Path(name).stem] = plain_crops(held_out)
-    return _AlignmentData(crops, presence_set(faces, data))
+    packs = load_val_faces(data)
+    crops = {
+        name: [cut_face(face, roi_from_landmarks(face.points98), mirrored=False) for face in faces]
+        for name, faces in packs.items()
+    }
+    everyone = [face for faces in packs.values() for face in faces]
+    return _AlignmentData(crops, presence_set(everyone, data))
 
 
 @lru_cache(maxsize=1)

@@ -103,9 +103,12 @@ class Reference:
 
 
 def _build_atpn(description: Mapping[str, object]) -> nn.Module:
-    from training.network.atpn import Atpn
+    from training.network.variants import network_from_description
 
-    return Atpn()
+    name = description.get("network", "atpn")
+    if name != "atpn":
+        raise ValueError(f"expected the weights of 'atpn', the file says {name!r}")
+    return network_from_description(description)
 
 
 def _build_detector(description: Mapping[str, object]) -> nn.Module:

@@ -8,16 +8,18 @@ from types import MappingProxyType
 from typing import Final
 
 import torch
+from torch import nn
 
 from training import evaluate
 from training.data.sample import DatasetError
 from training.detection import evaluate as evaluate_detector
 from training.detection import train as train_detector
-from training.network.atpn import Atpn
-from training.network.config import INPUT_SIZE
 from training.network.detector import Detector
 from training.network.macs import count_modules
+from training.network.variants import NETWORK_NAMES, build_network
 from training.options import at_least
+from training.protocols import command as evaluate_protocol
+from training.protocols.registry import ALL, PROTOCOLS
 from training.recipes import RECIPES
 from training.train import RunOptions, shortened, train
 from training.weights import WeightsError, read_weights
@@ -86,12 +88,21 @@ def _train(arguments: Sequence[str]) -> int:
 
 
 def _evaluate(arguments: Sequence[str]) -> int:
-    """The weights say which network they belong to, and so how it is measured."""
+    """A protocol if one is named; else the weights say which network it is, and so the measures."""
     first = argparse.ArgumentParser(prog="python -m training evaluate", add_help=False)
     first.add_argument("--weights", type=Path)
-    weights = first.parse_known_args(arguments)[0].weights
-    network = read_weights(weights)[1].get("network") if weights else None
-    parser = argparse.ArgumentParser(prog=first.prog)
+    first.add_argument("--protocol")
+    known = first.parse_known_args(arguments)[0]
+    if known.protocol:
+        parser = argparse.ArgumentParser(prog=first.prog)
+        evaluate_protocol.add_arguments(parser)
+        return evaluate_protocol.run(parser.parse_args(arguments))
+    network = read_weights(known.weights)[1].get("network") if known.weights else None
+    parser = argparse.ArgumentParser(
+        prog=first.prog,
+        epilog=f"The protocols of the field have options of their own: {first.prog} "
+        f"--protocol {' | '.join((*PROTOCOLS, ALL))} --help",
+    )
     if network == DETECTOR:
         evaluate_detector.add_arguments(parser)
         return evaluate_detector.run(parser.parse_args(arguments))
@@ -115,7 +126,11 @@ def _counts(arguments: Sequence[str]) -> int:
     argparse.ArgumentParser(prog="python -m training counts").parse_args(arguments)
     detector = Detector()
     size = detector.config.input_size
-    networks = {"atpn": (Atpn(), INPUT_SIZE), DETECTOR: (detector, size)}
+    faces = {name: build_network(name) for name in NETWORK_NAMES}
+    networks: dict[str, tuple[nn.Module, int]] = {
+        **{name: (network, network.input_size) for name, network in faces.items()},
+        DETECTOR: (detector, size),
+    }
     for name, (network, side) in networks.items():
         sys.stdout.write(f"{name}, {side}x{side}        parameters       MACs\n")
         for part, counts in count_modules(network, torch.zeros(1, 3, side, side)).items():

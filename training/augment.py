@@ -1,7 +1,8 @@
 """Augmentation of face crops. Pure functions of a picture and a random generator.
 
 The paper (arXiv 2103.07615, sec. 4) names translation, rotation, flip, channel transforms and
-mixing with background; blur, noise, low resolution and occlusion are added for real video.
+mixing with background; blur, noise, low resolution, occlusion, shadows, and other proportions of
+the face are added for real video.
 """
 
 import math
@@ -10,7 +11,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from atpn_mobile.types import Frame, Roi
+from atpn_mobile.types import FloatArray, Frame, Roi
+from training.network.config import INPUT_SIZE
 
 Generator = np.random.Generator
 
@@ -22,7 +24,10 @@ class AugmentConfig:
     shift: float = 0.06  # standard deviation of the centre, share of the crop
     log_scale: float = 0.10  # standard deviation of the logarithm of the size
     rotation_deg: float = 12.0  # standard deviation of the in-plane rotation
+    stretch: float = 0.0  # standard deviation of the logarithm of width over height
+    shear: float = 0.0  # standard deviation of the sideways shift per unit of height
     flip: float = 0.5
+    shade: float = 0.0  # light that falls off across the crop
     grey: float = 0.15
     channels: float = 0.8  # brightness, contrast, gamma and a gain per channel
     blur: float = 0.12
@@ -37,7 +42,10 @@ NO_AUGMENT = AugmentConfig(
     shift=0.0,
     log_scale=0.0,
     rotation_deg=0.0,
+    stretch=0.0,
+    shear=0.0,
     flip=0.0,
+    shade=0.0,
     grey=0.0,
     channels=0.0,
     blur=0.0,
@@ -64,6 +72,37 @@ def jitter_roi(roi: Roi, config: AugmentConfig, rng: Generator) -> Roi:
     )
 
 
+def random_warp(config: AugmentConfig, rng: Generator) -> FloatArray | None:
+    """A stretch and a shear: faces of other proportions, lenses off their axis.
+
+    Returns:
+        (2, 2) float32, of determinant 1: offsets from the middle of the crop -> offsets from the
+        middle of the region. None where the options are 0; nothing is drawn then.
+    """
+    if config.stretch == 0.0 and config.shear == 0.0:
+        return None
+    half = 0.5 * config.stretch * float(np.clip(rng.normal(), -2.5, 2.5))
+    shear = config.shear * float(np.clip(rng.normal(), -2.5, 2.5))
+    return np.array([[math.exp(half), shear], [0.0, math.exp(-half)]], np.float32)
+
+
+def shade(image: Frame, rng: Generator) -> Frame:
+    """Light that falls off along a random direction, softly or as the edge of a shadow.
+
+    The dark side keeps between a quarter and 0.8 of the light; the bright side gains up to 38 %.
+    """
+    size = image.shape[0]
+    angle = rng.uniform(0.0, 2.0 * math.pi)
+    line = np.linspace(-1.0, 1.0, size, dtype=np.float32)
+    ramp = math.cos(angle) * line[None, :] + math.sin(angle) * line[:, None]
+    sharpness = math.exp(rng.uniform(math.log(0.7), math.log(12.0)))
+    depth = rng.uniform(0.2, 0.75)
+    light = 1.0 - depth / (1.0 + np.exp(-sharpness * (ramp - rng.uniform(-0.5, 0.5))))
+    light *= 1.0 + 0.5 * depth
+    shaded: Frame = np.clip(image * light[:, :, None], 0.0, 255.0).astype(np.uint8)
+    return shaded
+
+
 def transform_channels(image: Frame, rng: Generator) -> Frame:
     """Random brightness, contrast, gamma, and a gain per channel, in one table look-up."""
     values = np.arange(256, dtype=np.float64) / 255.0
@@ -81,12 +120,12 @@ def to_grey(image: Frame) -> Frame:
     return np.repeat(grey[:, :, None], 3, axis=2).astype(np.uint8, copy=False)
 
 
-def blur(image: Frame, rng: Generator) -> Frame:
-    """Defocus or motion in a random direction, up to 7 pixels."""
+def blur(image: Frame, rng: Generator, scale: float = 1.0) -> Frame:
+    """Defocus or motion in a random direction, up to 7 pixels times the scale."""
     if rng.random() < 0.5:
-        sigma = float(rng.uniform(0.5, 2.0))
+        sigma = float(rng.uniform(0.5, 2.0)) * scale
         return cv2.GaussianBlur(image, (0, 0), sigma).astype(np.uint8, copy=False)
-    length = int(rng.integers(1, 4)) * 2 + 1
+    length = round(int(rng.integers(1, 4)) * scale) * 2 + 1
     angle = rng.uniform(0.0, math.pi)
     kernel = np.zeros((length, length), np.float32)
     middle = length // 2
@@ -156,7 +195,7 @@ def degrade(image: Frame, background: Frame, config: AugmentConfig, rng: Generat
     """Everything that changes pixels and moves nothing, each with its probability.
 
     Args:
-        image: (S, S, 3) uint8 RGB.
+        image: (S, S, 3) uint8 RGB. Larger crops of the same face are blurred over more pixels.
         background: a picture for occlusions.
         config: probabilities.
         rng: source of randomness.
@@ -166,6 +205,9 @@ def degrade(image: Frame, background: Frame, config: AugmentConfig, rng: Generat
     """
     if rng.random() < config.occlusion:
         image = occlude(image, background, rng)
+    # an option that is off draws nothing: recipes from before it was added keep their crops
+    if config.shade > 0.0 and rng.random() < config.shade:
+        image = shade(image, rng)
     if rng.random() < config.channels:
         image = transform_channels(image, rng)
     if rng.random() < config.grey:
@@ -173,7 +215,7 @@ def degrade(image: Frame, background: Frame, config: AugmentConfig, rng: Generat
     if rng.random() < config.low_resolution:
         image = lower_resolution(image, rng)
     if rng.random() < config.blur:
-        image = blur(image, rng)
+        image = blur(image, rng, image.shape[0] / INPUT_SIZE)
     if rng.random() < config.noise:
         image = add_noise(image, rng)
     if rng.random() < config.jpeg:

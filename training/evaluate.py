@@ -1,4 +1,4 @@
-"""Accuracy of ATPN on held-out data: landmarks, head pose and presence, by the field's measures."""
+"""Accuracy on held-out data: landmarks, head pose and presence, by the field's measures."""
 
 import argparse
 import json
@@ -12,24 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from atpn_mobile.config import TrackerConfig
-from atpn_mobile.geometry import (
-    crop_frame,
-    landmarks_to_frame,
-    roi_from_landmarks,
-    rotation_from_euler,
-)
+from atpn_mobile.geometry import crop_frame, landmarks_to_crop, roi_from_landmarks
 from atpn_mobile.landmarks import TO_68
-from atpn_mobile.types import FloatArray, Frame, Roi
+from atpn_mobile.types import FloatArray, Frame
 from training.augment import NO_AUGMENT
-from training.data.crops import (
-    Crop,
-    CropConfig,
-    CropDataset,
-    FaceSource,
-    LabelledFace,
-    cut_face,
-    load_faces,
-)
+from training.data.crops import CropConfig, CropDataset, FaceSource, LabelledFace, load_faces
 from training.data.packs import read_pack
 from training.data.registry import open_dataset
 from training.data.sample import DatasetError, Sample
@@ -41,14 +28,19 @@ from training.metrics import (
     nme_percent,
     pose_mae_deg,
 )
-from training.network.atpn import Atpn, AtpnOutput
 from training.network.config import INPUT_SIZE
-from training.weights import load_weights
+from training.protocols.predictor import (
+    Prediction,
+    Predictor,
+    load_predictor,
+    predict_crops,
+    predict_faces,
+    rotations_from_angles,
+)
 
-BATCH = 64
 GATE = TrackerConfig().presence_threshold  # presence at which a track is kept
 INNER_51 = slice(17, 68)  # the 68-point scheme without its outline
-POSE_SOURCE = "faces_synthetic.npz"  # the one pack whose rotations are exact
+POSE_SOURCE = "faces_synthetic"  # the one pack whose rotations are exact
 FACE_PACKS = ("faces_helen.npz", "faces_ytf.npz", "faces_synthetic.npz")
 
 # How the presence test moves its faces: as far as a tracker's region is off from frame to frame.
@@ -67,7 +59,7 @@ class PresenceSet:
     """Crops with and without a face.
 
     Attributes:
-        images: (112, 112, 3) RGB crops.
+        images: (S, S, 3) RGB crops.
         is_face: (N,) bool.
         kind: where each crop comes from.
     """
@@ -75,38 +67,6 @@ class PresenceSet:
     images: list[Frame]
     is_face: NDArray[np.bool_]
     kind: list[str]
-
-
-def plain_crops(faces: Sequence[LabelledFace]) -> list[Crop]:
-    """Each face in the region of its own landmarks, unchanged."""
-    return [cut_face(face, roi_from_landmarks(face.points98), mirrored=False) for face in faces]
-
-
-@torch.inference_mode()
-def predict(network: Atpn, images: Sequence[Frame]) -> AtpnOutput:
-    """Run a network over (112, 112, 3) crops.
-
-    The network is put into evaluation mode for the call and back afterwards.
-
-    Returns:
-        outputs on the CPU, concatenated along the batch.
-    """
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    device = next(network.parameters()).device
-    outputs = []
-    for start in range(0, len(images), BATCH):
-        block = np.stack(images[start : start + BATCH])
-        batch = torch.from_numpy(block).to(device).permute(0, 3, 1, 2).float()
-        outputs.append([value.cpu() for value in network(batch)])
-    for module, mode in modes:
-        module.training = mode
-    return AtpnOutput(*(torch.cat(values) for values in zip(*outputs, strict=True)))
-
-
-def rotations_from_angles(angles: FloatArray) -> NDArray[np.float64]:
-    """(N, 3) yaw, pitch, roll in radians -> (N, 3, 3) head rotations."""
-    return np.stack([rotation_from_euler(*map(float, row)) for row in angles])
 
 
 def pose_measures(angles: FloatArray, rotations: Sequence[FloatArray]) -> dict[str, float]:
@@ -123,19 +83,6 @@ def pose_measures(angles: FloatArray, rotations: Sequence[FloatArray]) -> dict[s
         "roll_mae_deg": errors.roll_deg,
         "geodesic_deg": errors.geodesic_deg,
     }
-
-
-def validation_summary(network: Atpn, validation: Mapping[str, Sequence[Crop]]) -> dict[str, float]:
-    """NME of 98 points and mean pose error per data set: what a training run logs."""
-    summary: dict[str, float] = {}
-    for name, crops in validation.items():
-        output = predict(network, [crop.image for crop in crops])
-        nme = nme_percent(output.landmarks.numpy(), np.stack([crop.landmarks for crop in crops]))
-        summary[f"nme_{name}"] = round(float(nme.mean()), 3)
-        if all(crop.has_rotation for crop in crops):
-            pose = pose_measures(output.pose.numpy(), [crop.rotation for crop in crops])
-            summary[f"pose_{name}"] = round(pose["geodesic_deg"], 3)
-    return summary
 
 
 def landmark_measures(predicted: FloatArray, true: FloatArray) -> dict[str, float]:
@@ -161,11 +108,19 @@ def landmark_measures(predicted: FloatArray, true: FloatArray) -> dict[str, floa
     return measures
 
 
-def presence_set(faces: Sequence[LabelledFace], data: Path, *, seed: int = 7) -> PresenceSet:
+def presence_set(
+    faces: Sequence[LabelledFace], data: Path, *, seed: int = 7, size: int = INPUT_SIZE
+) -> PresenceSet:
     """The presence test: faces, and what the "val" splits of a folder of packs have without one.
 
     Every face, moved as a tracker's region may be off; four crops of every background, four of
     every back of a head, and as many crops beside a face (IoU below 0.3) as there are faces.
+
+    Args:
+        faces: decoded, of the "val" splits.
+        data: the folder of packs.
+        seed: of the crops.
+        size: pixels on a side of the crops, the network's input.
 
     Raises:
         DatasetError: a pack is missing.
@@ -186,6 +141,7 @@ def presence_set(faces: Sequence[LabelledFace], data: Path, *, seed: int = 7) ->
             CropConfig(PRESENCE_JITTER),
             length=face_number + 1,
             seed=seed,
+            size=size,
         )
         images.append(one[face_number].image)
         kinds.append("faces")
@@ -197,15 +153,20 @@ def presence_set(faces: Sequence[LabelledFace], data: Path, *, seed: int = 7) ->
             config,
             length=numbers[kind],
             seed=seed + 1,
+            size=size,
         )
         images.extend(crops[index].image for index in range(numbers[kind]))
         kinds.extend([kind] * numbers[kind])
     return PresenceSet(images, np.array([kind == "faces" for kind in kinds]), kinds)
 
 
-def presence_measures(network: Atpn, crops: PresenceSet) -> dict[str, float]:
-    """Average precision, error rates at the gate, and false accepts at 99 % true accepts."""
-    scores = predict(network, crops.images).presence[:, 0].numpy()
+def presence_measures(scores: FloatArray, crops: PresenceSet) -> dict[str, float]:
+    """Average precision, error rates at the gate, and false accepts at 99 % true accepts.
+
+    Args:
+        scores: (N,) presence of the crops.
+        crops: as many.
+    """
     kinds = np.array(crops.kind)
     measures = {
         "gate": GATE,
@@ -220,29 +181,66 @@ def presence_measures(network: Atpn, crops: PresenceSet) -> dict[str, float]:
     return measures
 
 
-def evaluate_packs(network: Atpn, data: Path) -> dict[str, dict[str, float]]:
+def load_val_faces(data: Path) -> dict[str, list[LabelledFace]]:
+    """The decoded faces of the "val" splits of a folder of packs, by the name of the pack.
+
+    Raises:
+        DatasetError: a pack is missing or damaged.
+    """
+    return {Path(name).stem: load_faces(read_pack(data / name, "val")) for name in FACE_PACKS}
+
+
+def predict_in_truth(
+    predictor: Predictor, faces: Sequence[LabelledFace]
+) -> tuple[Prediction, FloatArray]:
+    """Run a network over faces in the regions of their true landmarks.
+
+    Returns:
+        what it says, and the true landmarks (N, 98, 2) in crop units.
+    """
+    rois = [roi_from_landmarks(face.points98) for face in faces]
+    pairs = list(zip(faces, rois, strict=True))
+    crops = (crop_frame(face.image, roi, predictor.input_size) for face, roi in pairs)
+    true = np.stack([landmarks_to_crop(face.points98, roi) for face, roi in pairs])
+    return predict_crops(predictor, crops), true
+
+
+def evaluate_packs(predictor: Predictor, data: Path) -> dict[str, dict[str, float]]:
     """All measures on the "val" splits of a folder of packs.
 
     Raises:
         DatasetError: a pack is missing.
     """
     report: dict[str, dict[str, float]] = {}
-    faces: list[LabelledFace] = []
-    for name in FACE_PACKS:
-        held_out = load_faces(read_pack(data / name, "val"))
-        faces += held_out
-        crops = plain_crops(held_out)
-        output = predict(network, [crop.image for crop in crops])
-        truth = np.stack([crop.landmarks for crop in crops])
-        report[f"landmarks {Path(name).stem}"] = landmark_measures(output.landmarks.numpy(), truth)
-        if name == POSE_SOURCE:
-            rotations = [crop.rotation for crop in crops]
-            report[f"pose {Path(name).stem}"] = pose_measures(output.pose.numpy(), rotations)
-    report["presence"] = presence_measures(network, presence_set(faces, data))
+    packs = load_val_faces(data)
+    for name, faces in packs.items():
+        found, true = predict_in_truth(predictor, faces)
+        report[f"landmarks {name}"] = landmark_measures(found.landmarks, true)
+        rotations = [face.rotation for face in faces if face.rotation is not None]
+        if name == POSE_SOURCE and found.pose is not None and len(rotations) == len(faces):
+            report[f"pose {name}"] = pose_measures(found.pose, rotations)
+    if predictor.has_presence:
+        everyone = [face for faces in packs.values() for face in faces]
+        crops = presence_set(everyone, data, size=predictor.input_size)
+        report["presence"] = presence_measures(predict_presence(predictor, crops.images), crops)
     return report
 
 
-def evaluate_samples(network: Atpn, samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
+def predict_presence(predictor: Predictor, images: Sequence[Frame]) -> FloatArray:
+    """Presence of crops, (N,).
+
+    Raises:
+        ValueError: the network gives none.
+    """
+    presence = predict_crops(predictor, images).presence
+    if presence is None:
+        raise ValueError(f"expected presence from {predictor.name}, which gives none")
+    return presence
+
+
+def evaluate_samples(
+    predictor: Predictor, samples: Sequence[Sample]
+) -> dict[str, dict[str, float]]:
     """Measures on any data set, each face in the region of its true landmarks.
 
     Raises:
@@ -253,24 +251,17 @@ def evaluate_samples(network: Atpn, samples: Sequence[Sample]) -> dict[str, dict
         raise DatasetError(f"expected samples with landmarks, got {len(samples)} without")
     points = [s.points98 if s.points98 is not None else s.points68 for s in usable]
     rois = [roi_from_landmarks(p) for p in points if p is not None]
-    output = predict(network, _crops(usable, rois))
+    found = predict_faces(predictor, [sample.image for sample in usable], rois)
     report: dict[str, dict[str, float]] = {}
-    pairs = zip(output.landmarks.numpy(), rois, strict=True)
-    predicted = np.stack([landmarks_to_frame(landmarks, roi) for landmarks, roi in pairs])
     for count in sorted({p.shape[0] for p in points if p is not None}):
         chosen = [i for i, p in enumerate(points) if p is not None and p.shape[0] == count]
         true = np.stack([p for i in chosen if (p := points[i]) is not None])
-        report[f"landmarks {count}"] = landmark_measures(predicted[chosen], true)
+        report[f"landmarks {count}"] = landmark_measures(found.landmarks[chosen], true)
     known = [(i, s.rotation) for i, s in enumerate(usable) if s.rotation is not None]
-    if known:
-        angles = output.pose.numpy()[[i for i, _ in known]]
+    if known and found.angles is not None:
+        angles = found.angles[[i for i, _ in known]]
         report["pose"] = pose_measures(angles, [rotation for _, rotation in known])
     return report
-
-
-def _crops(samples: Sequence[Sample], rois: Sequence[Roi]) -> list[Frame]:
-    pairs = zip(samples, rois, strict=True)
-    return [crop_frame(sample.image.read(), roi, INPUT_SIZE) for sample, roi in pairs]
 
 
 def format_report(report: Mapping[str, Mapping[str, float]]) -> str:
@@ -305,11 +296,10 @@ def run(args: argparse.Namespace) -> int:
     if args.data is None and not args.dataset:
         raise DatasetError("expected --data FOLDER or --dataset kind:path[:split], got neither")
     torch.set_num_threads(args.threads)
-    network = Atpn()
-    load_weights(network, args.weights)
-    report = evaluate_packs(network, args.data) if args.data else {}
+    predictor = load_predictor(args.weights)
+    report = evaluate_packs(predictor, args.data) if args.data else {}
     for spec in args.dataset:
-        measures = evaluate_samples(network, open_dataset(spec))
+        measures = evaluate_samples(predictor, open_dataset(spec))
         report.update({f"{spec} {group}": values for group, values in measures.items()})
     if args.json == "-":
         sys.stdout.write(json.dumps(report, indent=2) + "\n")

@@ -16,6 +16,8 @@ Numbers = NDArray[np.floating] | NDArray[np.integer]
 
 # The outer corners of the right and the left eye, by the number of landmarks.
 EYE_CORNERS: Final = {98: (60, 72), 68: (36, 45)}
+# The outlines of the two eyes of 68 points, whose means stand for the pupils.
+EYES_68: Final = (slice(36, 42), slice(42, 48))
 
 
 # ---- landmarks ---------------------------------------------------------------------------------
@@ -48,12 +50,7 @@ def nme_percent(
         ValueError: the shapes differ or are not (N, P, 2), a value is not finite, the corners are
             unknown, or they coincide in a true face.
     """
-    predicted, true = _finite(predicted, "predicted"), _finite(true, "true")
-    if predicted.shape != true.shape or true.ndim != 3 or true.shape[2] != 2:
-        raise ValueError(
-            f"expected predicted and true landmarks (N, P, 2), got {predicted.shape} and "
-            f"{true.shape}"
-        )
+    predicted, true = _landmarks(predicted, true)
     if eye_corners is None:
         eye_corners = EYE_CORNERS.get(true.shape[1])
     if eye_corners is None:
@@ -62,13 +59,31 @@ def nme_percent(
             f"{true.shape[1]} points"
         )
     right, left = eye_corners
-    inter_ocular: Array = np.linalg.norm(true[:, right] - true[:, left], axis=-1)
-    if (inter_ocular <= 0.0).any():
-        face = int(np.argmin(inter_ocular))
-        raise ValueError(f"expected eye corners apart, got the same point twice in face {face}")
-    distances = np.linalg.norm(predicted - true, axis=-1)
-    error: Array = distances[:, slice(None) if points is None else points].mean(axis=-1)
-    return 100.0 * error / inter_ocular
+    return _normalised(predicted, true, true[:, right] - true[:, left], points)
+
+
+def nme_inter_pupil_percent(predicted: NDArray[np.floating], true: NDArray[np.floating]) -> Array:
+    """As ``nme_percent``, in % of the distance between the pupils, the other custom of 300W.
+
+    The 68 points have no pupils: each is the mean of the six points of its eye (Sagonas et al.,
+    300-W, ICCVW 2013).
+
+    Args:
+        predicted: (N, 68, 2), pixels or any other unit.
+        true: (N, 68, 2), the same unit.
+
+    Returns:
+        (N,) float64, %.
+
+    Raises:
+        ValueError: the shapes differ or are not (N, 68, 2), a value is not finite, or the pupils
+            coincide in a true face.
+    """
+    predicted, true = _landmarks(predicted, true)
+    if true.shape[1] != 68:
+        raise ValueError(f"expected 68 points, got {true.shape[1]}")
+    right, left = (true[:, eye].mean(axis=1) for eye in EYES_68)
+    return _normalised(predicted, true, right - left, None)
 
 
 def failure_rate(nme: Numbers, threshold: float = 10.0) -> float:
@@ -232,10 +247,42 @@ def average_precision(scores: Numbers, labels: NDArray[np.generic]) -> float:
         ValueError: the shapes differ, a score is not finite, a label is neither 0 nor 1, or there
             are no positives.
     """
-    _, true_accepts, false_accepts = _accepted_by_threshold(scores, labels)
-    precision = true_accepts / (true_accepts + false_accepts)
-    recall_gain = np.diff(true_accepts, prepend=0.0) / true_accepts[-1]
-    return float(np.sum(precision * recall_gain))
+    curve = precision_recall_curve(scores, labels)
+    return float(np.sum(curve.precision * np.diff(curve.recall, prepend=0.0)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PrecisionRecallCurve:
+    """Precision and recall by threshold; "accepted" is a score of at least the threshold.
+
+    Attributes:
+        thresholds: (K,) float64, falling: each score that occurs.
+        precision: (K,) float64: share of positives among what is accepted.
+        recall: (K,) float64, rising to 1: share of the positives that are accepted.
+    """
+
+    thresholds: Array
+    precision: Array
+    recall: Array
+
+
+def precision_recall_curve(scores: Numbers, labels: NDArray[np.generic]) -> PrecisionRecallCurve:
+    """Precision and recall, from the highest score accepted to everything accepted.
+
+    Args:
+        scores: (N,), higher for positives.
+        labels: (N,), True or 1 for positives, False or 0 for negatives.
+
+    Raises:
+        ValueError: the shapes differ, a score is not finite, a label is neither 0 nor 1, or there
+            are no positives.
+    """
+    thresholds, true_accepts, false_accepts = _accepted_by_threshold(scores, labels)
+    return PrecisionRecallCurve(
+        thresholds=thresholds,
+        precision=true_accepts / (true_accepts + false_accepts),
+        recall=true_accepts / true_accepts[-1],
+    )
 
 
 def false_accept_at_true_accept(
@@ -258,18 +305,86 @@ def false_accept_at_true_accept(
     return float(curve.false_accept[enough])
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ReliabilityBins:
+    """What probabilities promise and what comes true, in bins of equal width.
+
+    Attributes:
+        edges: (B + 1,) float64, from 0 to 1.
+        count: (B,) predictions in each bin.
+        promised: (B,) float64, mean predicted probability; nan in an empty bin.
+        observed: (B,) float64, share of positives; nan in an empty bin.
+    """
+
+    edges: Array
+    count: NDArray[np.intp]
+    promised: Array
+    observed: Array
+
+    @property
+    def expected_error(self) -> float:
+        """Expected calibration error: mean of |promised - observed|, weighted by ``count``."""
+        gaps = np.abs(self.promised - self.observed)
+        return float(np.nansum(self.count * gaps) / self.count.sum())
+
+
+def reliability_bins(
+    probabilities: Numbers, labels: NDArray[np.generic], num_bins: int = 15
+) -> ReliabilityBins:
+    """Compare predicted probabilities with what came true.
+
+    Args:
+        probabilities: (N,) of being positive, 0..1.
+        labels: (N,), True or 1 for positives, False or 0 for negatives.
+        num_bins: of equal width; a probability on an edge belongs to the bin above it, 1 to the
+            last one.
+
+    Raises:
+        ValueError: the shapes differ, there is nothing, a probability is outside 0..1, a label is
+            neither 0 nor 1, or ``num_bins`` is below 1.
+    """
+    values, positive = _scored(probabilities, labels)
+    if values.size == 0 or values.min() < 0.0 or values.max() > 1.0:
+        raise ValueError(f"expected probabilities within 0..1, got {_range(values)}")
+    if num_bins < 1:
+        raise ValueError(f"expected num_bins of at least 1, got {num_bins}")
+    edges = np.linspace(0.0, 1.0, num_bins + 1)
+    index = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, num_bins - 1)
+    count = np.bincount(index, minlength=num_bins)
+    empty = np.where(count > 0, 1.0, np.nan)  # nan times anything is nan
+    divisor = np.maximum(count, 1)
+    return ReliabilityBins(
+        edges=edges,
+        count=count,
+        promised=empty * np.bincount(index, weights=values, minlength=num_bins) / divisor,
+        observed=empty * np.bincount(index, weights=positive, minlength=num_bins) / divisor,
+    )
+
+
+def expected_calibration_error(
+    probabilities: Numbers, labels: NDArray[np.generic], num_bins: int = 15
+) -> float:
+    """How far predicted probabilities are from what comes true, 0..1.
+
+    Bins of equal width, weighted by how many fall into each (Guo et al., "On Calibration of Modern
+    Neural Networks", ICML 2017; 15 bins as there).
+
+    Args:
+        probabilities: (N,) of being positive, 0..1.
+        labels: (N,), True or 1 for positives, False or 0 for negatives.
+        num_bins: of equal width.
+
+    Raises:
+        ValueError: as ``reliability_bins``.
+    """
+    return reliability_bins(probabilities, labels, num_bins).expected_error
+
+
 def _accepted_by_threshold(
     scores: Numbers, labels: NDArray[np.generic]
 ) -> tuple[Array, Array, Array]:
     """The distinct scores, falling, and how many positives and negatives score as high."""
-    values, truth = _finite(scores, "scores"), np.asarray(labels)
-    if values.ndim != 1 or truth.shape != values.shape:
-        raise ValueError(
-            f"expected scores and labels (N,) of one length, got {values.shape} and {truth.shape}"
-        )
-    if not np.isin(truth, (0, 1)).all():
-        raise ValueError(f"expected labels of 0 or 1, got {np.unique(truth).tolist()}")
-    positive = truth.astype(bool)
+    values, positive = _scored(scores, labels)
     if not positive.any():
         raise ValueError(f"expected positives among the labels, got {positive.size} negatives")
     order = np.argsort(-values, kind="stable")
@@ -277,6 +392,22 @@ def _accepted_by_threshold(
     last = np.append(np.flatnonzero(np.diff(values)), values.size - 1)  # of each run of equals
     true_accepts = np.cumsum(positive)[last].astype(np.float64)
     return values[last], true_accepts, last + 1.0 - true_accepts
+
+
+def _scored(scores: Numbers, labels: NDArray[np.generic]) -> tuple[Array, NDArray[np.bool_]]:
+    """Scores with their labels, both (N,)."""
+    values, truth = _finite(scores, "scores"), np.asarray(labels)
+    if values.ndim != 1 or truth.shape != values.shape:
+        raise ValueError(
+            f"expected scores and labels (N,) of one length, got {values.shape} and {truth.shape}"
+        )
+    if not np.isin(truth, (0, 1)).all():
+        raise ValueError(f"expected labels of 0 or 1, got {np.unique(truth).tolist()}")
+    return values, truth.astype(bool)
+
+
+def _range(values: Array) -> str:
+    return f"{values.min()}..{values.max()}" if values.size else "none"
 
 
 # ---- boxes -------------------------------------------------------------------------------------
@@ -440,6 +571,29 @@ def detection_report(
 
 
 # ---- checks ------------------------------------------------------------------------------------
+
+
+def _landmarks(predicted: NDArray[np.floating], true: NDArray[np.floating]) -> tuple[Array, Array]:
+    predicted, true = _finite(predicted, "predicted"), _finite(true, "true")
+    if predicted.shape != true.shape or true.ndim != 3 or true.shape[2] != 2:
+        raise ValueError(
+            f"expected predicted and true landmarks (N, P, 2), got {predicted.shape} and "
+            f"{true.shape}"
+        )
+    return predicted, true
+
+
+def _normalised(
+    predicted: Array, true: Array, eye_to_eye: Array, points: slice | Sequence[int] | None
+) -> Array:
+    """Mean distance of each face's points in % of the length of ``eye_to_eye`` (N, 2)."""
+    length: Array = np.linalg.norm(eye_to_eye, axis=-1)
+    if (length <= 0.0).any():
+        face = int(np.argmin(length))
+        raise ValueError(f"expected eye corners apart, got the same point twice in face {face}")
+    distances = np.linalg.norm(predicted - true, axis=-1)
+    error: Array = distances[:, slice(None) if points is None else points].mean(axis=-1)
+    return 100.0 * error / length
 
 
 def _finite(values: Numbers, name: str) -> Array:

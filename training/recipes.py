@@ -3,13 +3,17 @@
 import json
 from dataclasses import asdict, dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from training.augment import AugmentConfig
-from training.data.crops import CropConfig
+from training.data.crops import SPREAD_TOLERANCE, CropConfig
+from training.network.config import AtpnConfig
+from training.network.variants import NetworkName
 
 Branch = Literal["alignment", "tracking", "pose"]
 Schedule = Literal["cosine", "steps"]
+# distance: over the inter-ocular distance, the loss of ATPN's paper; asm: that of ASMNet's
+LandmarkLoss = Literal["distance", "smooth_l1", "wing", "squared", "asm"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +21,16 @@ class StageConfig:
     """One stage of training."""
 
     name: str
-    branches: tuple[Branch, ...]  # the backbone is trained with "alignment" and frozen otherwise
+    # Of ATPN: the backbone is trained with "alignment" and frozen otherwise. The other networks
+    # have alignment and pose, and train as a whole.
+    branches: tuple[Branch, ...]
     crops: int  # length of the stage, examples
     batch: int = 128
     learning_rate: float = 0.001  # the highest
     schedule: Schedule = "steps"
     weight_decay: float = 0.0
     ema_decay: float = 0.0  # moving average of the weights, per step; 0 for none
+    landmark_loss: LandmarkLoss = "distance"
     data: CropConfig = field(default_factory=CropConfig)
 
 
@@ -39,6 +46,9 @@ class Recipe:
     backgrounds: str = "backgrounds.npz"
     hard_negatives: str = "negatives_back_of_head.npz"
     seed: int = 1
+    network: NetworkName = "atpn"
+    architecture: AtpnConfig | None = None  # of ATPN; None for the usual one
+    spread_tolerance: float | None = SPREAD_TOLERANCE  # see ``label_weight``
 
     def settings(self) -> dict[str, object]:
         """All fields as values that JSON has."""
@@ -47,6 +57,7 @@ class Recipe:
             **plain,
             "stages": [asdict(stage) for stage in self.stages],
             "faces": dict(self.faces),
+            "architecture": asdict(self.architecture) if self.architecture else None,
         }
 
     @property
@@ -112,4 +123,134 @@ COMPACT: Final = Recipe(
     faces=FACES,
 )
 
-RECIPES: Final = MappingProxyType({recipe.name: recipe for recipe in (PAPER, COMPACT)})
+# Also other proportions of the face, and shadows.
+_STRONG = AugmentConfig(
+    shift=0.05,
+    rotation_deg=14.0,
+    stretch=0.10,
+    shear=0.06,
+    shade=0.25,
+    occlusion=0.3,
+    low_resolution=0.25,
+)
+
+LONG: Final = Recipe(
+    name="long",
+    summary="compact, four times as long, with stronger augmentation",
+    stages=(
+        replace(_SHORT, crops=1_280_000, ema_decay=0.9995, data=CropConfig(augment=_STRONG)),
+        COMPACT.stages[1],
+    ),
+    faces=FACES,
+)
+
+_JOINT = replace(_SHORT, name="joint", branches=("alignment", "pose"), landmark_loss="squared")
+
+ASMNET: Final = Recipe(
+    name="asmnet",
+    summary="ASMNet (CVPRW 2021) with its ASM-assisted loss, landmarks and pose together",
+    stages=(replace(_JOINT, landmark_loss="asm"),),
+    faces=FACES,
+    network="asmnet",
+)
+ASMNET_SQUARED: Final = Recipe(
+    name="asmnet_squared",
+    summary="ASMNet without the smooth target of its loss",
+    stages=(_JOINT,),
+    faces=FACES,
+    network="asmnet",
+)
+MOBILENETV2: Final = Recipe(
+    name="mobilenetv2",
+    summary="the baseline of ASMNet's paper: MobileNetV2, squared errors",
+    stages=(_JOINT,),
+    faces=FACES,
+    network="mobilenetv2",
+)
+
+# --- ablations: compact, with one thing changed ---
+
+# What changes the landmarks is trained and judged by its first stage alone.
+_ALIGNMENT = replace(COMPACT, stages=COMPACT.stages[:1])
+
+ABLATION_FULL: Final = replace(COMPACT, name="ablation_full", summary="nothing left out")
+
+# arXiv 2103.07615, Table 7
+NO_LOW_LEVEL: Final = replace(
+    _ALIGNMENT,
+    name="ablation_no_low_level",
+    summary="pyramid of 14x14 and 7x7 alone, each reduced to 96 channels instead of 64",
+    architecture=AtpnConfig(fuse_shallow=False, reduced=96),
+)
+NO_MULTIVIEW: Final = replace(
+    _ALIGNMENT,
+    name="ablation_no_multiview",
+    summary="a plain residual of two 3x3 convolutions, of the same weights and multiply-adds",
+    architecture=AtpnConfig(multiview=False),
+)
+NO_COORDCONV: Final = replace(
+    _ALIGNMENT,
+    name="ablation_no_coordconv",
+    summary="no coordinate planes",
+    architecture=AtpnConfig(coordconv=False),
+)
+
+# arXiv 2103.07615, Tables 8 (pose) and 9 (tracking)
+OWN_FEATURES: Final = replace(
+    COMPACT,
+    name="ablation_own_features",
+    summary="each head with a stem and 28x28 stage of its own: 12 M multiply-adds more per head",
+    architecture=AtpnConfig(share_features=False),
+)
+NO_HEATMAP: Final = replace(
+    COMPACT,
+    name="ablation_no_heatmap",
+    summary="heads on the backbone's features as they are",
+    architecture=AtpnConfig(heatmap=False),
+)
+OWN_FEATURES_NO_HEATMAP: Final = replace(
+    COMPACT,
+    name="ablation_own_features_no_heatmap",
+    summary="three networks side by side: neither features nor landmarks are shared",
+    architecture=AtpnConfig(share_features=False, heatmap=False),
+)
+
+
+def _changed(name: str, summary: str, **changes: Any) -> Recipe:  # noqa: ANN401 - any field
+    """The alignment stage of compact with other settings."""
+    return replace(
+        _ALIGNMENT,
+        name=f"ablation_{name}",
+        summary=summary,
+        stages=(replace(_ALIGNMENT.stages[0], **changes),),
+    )
+
+
+# of our own recipe
+NO_AVERAGE: Final = _changed("no_average", "the last weights, not their average", ema_decay=0.0)
+STRONG_AUGMENT: Final = _changed(
+    "strong_augment",
+    "the augmentation of long: stretch, shear, shade, more occlusion",
+    data=CropConfig(augment=_STRONG),
+)
+EQUAL_LABELS: Final = replace(
+    _ALIGNMENT,
+    name="ablation_equal_labels",
+    summary="machine labels count fully, however far they disagree",
+    spread_tolerance=None,
+)
+SMOOTH_L1: Final = _changed("smooth_l1", "smooth L1 of coordinates", landmark_loss="smooth_l1")
+WING: Final = _changed("wing", "wing loss of coordinates", landmark_loss="wing")
+
+ABLATIONS: Final = (
+    *(ABLATION_FULL, NO_LOW_LEVEL, NO_MULTIVIEW, NO_COORDCONV),
+    *(OWN_FEATURES, NO_HEATMAP, OWN_FEATURES_NO_HEATMAP),
+    *(NO_AVERAGE, STRONG_AUGMENT, EQUAL_LABELS, SMOOTH_L1, WING),
+)
+
+RECIPES: Final = MappingProxyType(
+    {
+        recipe.name: recipe
+        for recipe in (PAPER, COMPACT, LONG, ASMNET, ASMNET_SQUARED, MOBILENETV2, *ABLATIONS)
+    }
+)

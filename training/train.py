@@ -2,17 +2,19 @@
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import cv2
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from atpn_mobile.geometry import landmarks_to_crop, roi_from_landmarks
 from atpn_mobile.types import Frame
+from training.asm import ShapeSpace, asm_assisted_loss, training_space
 from training.checkpoint import (
     CHECKPOINT,
     LOG,
@@ -26,20 +28,38 @@ from training.data.crops import (
     Crop,
     CropDataset,
     FaceSource,
+    LabelledFace,
+    cut_face,
     load_faces,
 )
 from training.data.packs import read_pack
 from training.data.sample import DatasetError
-from training.evaluate import plain_crops, validation_summary
+from training.evaluate import pose_measures
 from training.loader import iterate_batches, require_device
 from training.loop import LoopPlan, run_loop
-from training.losses import alignment_loss, pose_loss, presence_loss
+from training.losses import (
+    alignment_loss,
+    pose_loss,
+    presence_loss,
+    smooth_l1_loss,
+    squared_loss,
+    squared_pose_loss,
+    wing_loss,
+)
+from training.metrics import nme_percent
 from training.network.atpn import Atpn
+from training.network.mobilenetv2 import AlignmentOutput
+from training.network.variants import (
+    FaceNetwork,
+    build_network,
+    describe_network,
+    start_from_shape,
+)
+from training.protocols.predictor import NetworkPredictor, predict_crops
 from training.recipes import Branch, Recipe, StageConfig
 from training.schedule import learning_rate_factor
-from training.weights import load_weights, save_weights
+from training.weights import WeightsError, load_weights, read_weights, save_weights
 
-WEIGHTS: Final = "atpn.safetensors"
 MAX_GRADIENT_NORM: Final = 1.0  # a rare large step would undo many small ones
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -56,6 +76,8 @@ class RunOptions:
     device: str = "cpu"
     resume: bool = False
     init: Path | None = None  # weights to start from
+    init_parts: tuple[str, ...] = ()  # children of the network that take them; none for all
+    start_at: str | None = None  # the first stage to run, where init did those before
     checkpoint_every: int = 500  # steps
     validate_every: int = 500  # steps
 
@@ -71,9 +93,9 @@ class TrainingData:
 
 
 class CropBatch(NamedTuple):
-    """Crops of a step as tensors, see ``Crop``; N crops."""
+    """Crops of a step as tensors, see ``Crop``; N crops of the network's input size S."""
 
-    image: Tensor  # (N, 112, 112, 3)
+    image: Tensor  # (N, S, S, 3)
     landmarks: Tensor  # (N, 98, 2)
     point_weight: Tensor  # (N, 98)
     rotation: Tensor  # (N, 3, 3)
@@ -81,8 +103,13 @@ class CropBatch(NamedTuple):
     is_face: Tensor  # (N,)
 
 
-def load_training_data(recipe: Recipe, folder: Path) -> TrainingData:
+def load_training_data(recipe: Recipe, folder: Path, size: int) -> TrainingData:
     """Decode the packs of a recipe; faces of the "val" splits are kept apart, as crops.
+
+    Args:
+        recipe: what to train.
+        folder: of the packs.
+        size: pixels on a side of the validation crops, the network's input.
 
     Raises:
         DatasetError: a pack is missing or damaged.
@@ -90,16 +117,23 @@ def load_training_data(recipe: Recipe, folder: Path) -> TrainingData:
     sources, validation = [], {}
     for name, weight in recipe.faces.items():
         samples = read_pack(folder / name)
-        sources.append(FaceSource(load_faces([s for s in samples if s.split == "train"]), weight))
+        faces = load_faces([s for s in samples if s.split == "train"], recipe.spread_tolerance)
+        sources.append(FaceSource(faces, weight))
         held_out = [s for s in samples if s.split == "val"]
         if held_out:
-            validation[Path(name).stem] = plain_crops(load_faces(held_out))
+            validation[Path(name).stem] = plain_crops(load_faces(held_out), size)
     return TrainingData(
         tuple(sources),
         tuple(s.image.read() for s in read_pack(folder / recipe.backgrounds, "train")),
         tuple(s.image.read() for s in read_pack(folder / recipe.hard_negatives, "train")),
         validation,
     )
+
+
+def plain_crops(faces: Sequence[LabelledFace], size: int) -> list[Crop]:
+    """Each face in the region of its own landmarks, unchanged, ``size`` pixels on a side."""
+    rois = (roi_from_landmarks(face.points98) for face in faces)
+    return [cut_face(face, roi, False, size) for face, roi in zip(faces, rois, strict=True)]
 
 
 def mean_shape(sources: Sequence[FaceSource]) -> Tensor:
@@ -111,6 +145,22 @@ def mean_shape(sources: Sequence[FaceSource]) -> Tensor:
             total += source.weight * torch.from_numpy(unit).double()
             weights += source.weight
     return (total / weights).float()[None]
+
+
+def validation_summary(
+    network: FaceNetwork, validation: Mapping[str, Sequence[Crop]]
+) -> dict[str, float]:
+    """NME of 98 points and mean pose error per data set: what a run logs."""
+    summary: dict[str, float] = {}
+    predictor = NetworkPredictor("in training", network)
+    for name, crops in validation.items():
+        found = predict_crops(predictor, [crop.image for crop in crops])
+        nme = nme_percent(found.landmarks, np.stack([crop.landmarks for crop in crops]))
+        summary[f"nme_{name}"] = round(float(nme.mean()), 3)
+        if found.pose is not None and all(crop.has_rotation for crop in crops):
+            pose = pose_measures(found.pose, [crop.rotation for crop in crops])
+            summary[f"pose_{name}"] = round(pose["geodesic_deg"], 3)
+    return summary
 
 
 class Averager(Generic[Network]):
@@ -135,32 +185,94 @@ class Averager(Generic[Network]):
                 average.copy_(value)
 
 
-def set_trainable(network: Atpn, branches: Sequence[Branch]) -> list[nn.Parameter]:
-    """Freeze everything but the branches (and the backbone with "alignment").
+def set_trainable(network: FaceNetwork, branches: Sequence[Branch]) -> list[nn.Parameter]:
+    """Freeze everything of ATPN but the branches (and the backbone with "alignment").
 
-    Frozen modules also stop updating their normalisation statistics.
+    Frozen modules also stop updating their normalisation statistics. The other networks have no
+    parts that are trained alone.
     """
-    trained = set(branches) | ({"backbone"} if "alignment" in branches else set())
+    trained: set[str] = set(branches) | ({"backbone"} if "alignment" in branches else set())
     for name, child in network.named_children():
-        child.train(name in trained)
-        child.requires_grad_(name in trained)
+        is_trained = not isinstance(network, Atpn) or name.removesuffix("_features") in trained
+        child.train(is_trained)
+        child.requires_grad_(is_trained)
     return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
-def stage_loss(network: Atpn, batch: CropBatch, branches: Sequence[Branch]) -> Tensor:
-    """Sum of the losses of the branches that are trained."""
+@dataclass(frozen=True, slots=True, eq=False)
+class LandmarkObjective:
+    """The loss of the landmarks in one stage."""
+
+    stage: StageConfig
+    space: ShapeSpace | None  # of the training shapes; only the loss "asm" needs one
+
+    def __call__(self, predicted: Tensor, batch: CropBatch, progress: float) -> Tensor:
+        """Loss of (N, 98, 2) landmarks, crop units, at a share of the stage; a scalar.
+
+        Raises:
+            ValueError: the loss needs a shape space and there is none.
+        """
+        target, weight = batch.landmarks, batch.point_weight
+        if self.stage.landmark_loss == "asm":
+            if self.space is None:
+                raise ValueError("expected a shape space for the loss 'asm', got none")
+            return asm_assisted_loss(predicted, target, weight, self.space, progress)
+        losses = {
+            "distance": alignment_loss,
+            "smooth_l1": smooth_l1_loss,
+            "wing": wing_loss,
+            "squared": squared_loss,
+        }
+        return losses[self.stage.landmark_loss](predicted, target, weight)
+
+
+def stage_loss(
+    network: FaceNetwork, batch: CropBatch, objective: LandmarkObjective, progress: float
+) -> Tensor:
+    """Sum of the losses of the branches that are trained.
+
+    Args:
+        network: in training mode.
+        batch: on its device.
+        objective: of the stage.
+        progress: share of the stage that is done, 0..1.
+    """
     image = batch.image.permute(0, 3, 1, 2).float()
-    if "alignment" in branches:
-        return alignment_loss(network.align(image), batch.landmarks, batch.point_weight)
+    if not isinstance(network, Atpn):
+        return _joint_loss(network(image), batch, objective, progress)
+    if "alignment" in objective.stage.branches:
+        return objective(network.align(image), batch, progress)
+    return _heads_loss(network, image, batch, objective.stage.branches)
+
+
+def _joint_loss(
+    output: AlignmentOutput, batch: CropBatch, objective: LandmarkObjective, progress: float
+) -> Tensor:
+    """Landmarks and pose of a network that is trained as a whole."""
+    pose = squared_pose_loss(output.pose, batch.rotation, batch.has_rotation)
+    return objective(output.landmarks, batch, progress) + pose
+
+
+def _heads_loss(
+    network: Atpn, image: Tensor, batch: CropBatch, branches: Sequence[Branch]
+) -> Tensor:
+    """Tracking and pose of ATPN, on its frozen backbone."""
     with torch.no_grad():
         shallow, middle, deep = network.backbone(image)
-        attended = network.attend(shallow, network.alignment(shallow, middle, deep))
+        landmarks = network.alignment(shallow, middle, deep)
+        attended = network.attend(shallow, landmarks)
+    shared = network.config.share_features
     loss: Tensor = image.new_zeros(())
     if "tracking" in branches:
-        loss = loss + presence_loss(network.tracking(attended), batch.is_face)
+        seen = attended if shared else network.attend(network.tracking_features(image), landmarks)
+        loss = loss + presence_loss(network.tracking(seen), batch.is_face)
     if "pose" in branches:
         known = batch.has_rotation > 0
-        angles = torch.tanh(network.pose(attended[known])) * math.pi
+        if shared:
+            seen = attended[known]
+        else:
+            seen = network.attend(network.pose_features(image[known]), landmarks[known])
+        angles = torch.tanh(network.pose(seen)) * math.pi
         loss = loss + 2.0 * pose_loss(angles, batch.rotation[known], batch.has_rotation[known])
     return loss
 
@@ -168,9 +280,16 @@ def stage_loss(network: Atpn, batch: CropBatch, branches: Sequence[Branch]) -> T
 class StageRun:
     """One stage in progress: network, average, optimiser, step."""
 
-    def __init__(self, network: Atpn, stage: StageConfig, device: str) -> None:
+    def __init__(
+        self,
+        network: FaceNetwork,
+        stage: StageConfig,
+        device: str,
+        space: ShapeSpace | None = None,
+    ) -> None:
         self.stage, self.device = stage, device
-        self.network: Atpn = network.to(device)
+        self.objective = LandmarkObjective(stage, space.to(device) if space else None)
+        self.network: FaceNetwork = network.to(device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.parameters = set_trainable(network, stage.branches)
         self.optimizer = torch.optim.AdamW(
@@ -181,18 +300,19 @@ class StageRun:
         self.steps = stage.crops // stage.batch
 
     @property
-    def result(self) -> Atpn:
+    def result(self) -> FaceNetwork:
         """The network to keep: the average where there is one."""
         return self.average.network if self.average else self.network
 
     def train_on(self, batch: Crop) -> float:
         """One step; returns the loss."""
-        factor = learning_rate_factor(self.stage.schedule, self.step / self.steps)
+        progress = self.step / self.steps
+        factor = learning_rate_factor(self.stage.schedule, progress)
         for group in self.optimizer.param_groups:
             group["lr"] = self.stage.learning_rate * factor
         tensors = (torch.as_tensor(value) for value in batch)  # a collated one has them already
         moved = CropBatch(*(value.to(self.device, non_blocking=True) for value in tensors))
-        loss = stage_loss(self.network, moved, self.stage.branches)
+        loss = stage_loss(self.network, moved, self.objective, progress)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.parameters, MAX_GRADIENT_NORM)
@@ -223,10 +343,9 @@ class StageRun:
         self.step = state["step"]
 
 
-def batches(
-    data: TrainingData, stage: StageConfig, seed: int, start: int, options: RunOptions
-) -> Iterator[Crop]:
-    """Batches of a stage from step ``start``: the same ones in every run of a seed."""
+def batches(data: TrainingData, run: StageRun, seed: int, options: RunOptions) -> Iterator[Crop]:
+    """Batches of a stage from where it stands: the same ones in every run of a seed."""
+    stage = run.stage
     steps = stage.crops // stage.batch
     crops = CropDataset(
         data.sources,
@@ -235,21 +354,28 @@ def batches(
         stage.data,
         length=steps * stage.batch,
         seed=seed,
+        size=run.network.input_size,
     )
     return iterate_batches(
         crops,
-        range(start, steps),
+        range(run.step, steps),
         batch=stage.batch,
         workers=options.workers,
         device=options.device,
     )
 
 
+def weights_name(recipe: Recipe) -> str:
+    """File name of a recipe's weights: the network's, where the export may take it for that one."""
+    name = recipe.network if recipe.architecture is None else recipe.name
+    return f"{name}.safetensors"
+
+
 def train(recipe: Recipe, options: RunOptions) -> Path:
     """Run a recipe.
 
-    Writes ``recipe.json``, ``checkpoint.pt``, ``log.jsonl``, ``curve.png`` and at the end
-    ``atpn.safetensors`` into ``options.out``.
+    Writes ``recipe.json``, ``checkpoint.pt``, ``log.jsonl``, ``curve.png`` and at the end the
+    weights (see ``weights_name``) into ``options.out``.
 
     Args:
         recipe: what to train.
@@ -259,8 +385,8 @@ def train(recipe: Recipe, options: RunOptions) -> Path:
         path of the weights.
 
     Raises:
-        DatasetError: a pack or the device is missing, there is no checkpoint of this recipe to
-            resume, or a new run would overwrite one.
+        DatasetError: a pack, the device or the stage to start at is missing, there is no
+            checkpoint of this recipe to resume, or a new run would overwrite one.
         WeightsError: ``init`` cannot be loaded.
     """
     require_device(options.device)
@@ -271,29 +397,72 @@ def train(recipe: Recipe, options: RunOptions) -> Path:
     state = None
     if options.resume:
         state = read_checkpoint(checkpoint, recipe.identity, options.device)
-    data = load_training_data(recipe, options.data)
-    network = Atpn()
-    network.alignment.mean_shape.copy_(mean_shape(data.sources))
+    first = _first_stage(recipe, state["stage"] if state else options.start_at)
+    network = build_network(recipe.network, recipe.architecture)
+    data = load_training_data(recipe, options.data, network.input_size)
+    start_from_shape(network, mean_shape(data.sources))
     if options.init:
-        load_weights(network, options.init)
-    names = [stage.name for stage in recipe.stages]
-    first = names.index(state["stage"]) if state else 0
+        load_parts(network, options.init, options.init_parts)
     options.out.mkdir(parents=True, exist_ok=True)
     if state:
-        trim_log(options.out / LOG, names[: first + 1], state["step"])
+        stages = [stage.name for stage in recipe.stages[: first + 1]]
+        trim_log(options.out / LOG, stages, state["step"])
     else:
         trim_log(options.out / LOG, [], 0)
-        write_recipe(options.out, "atpn", _settings(recipe, options))
+        write_recipe(options.out, recipe.network, _settings(recipe, options))
     for index in range(first, len(recipe.stages)):
-        run = StageRun(network, recipe.stages[index], options.device)
+        stage = recipe.stages[index]
+        space = _shape_space(data, stage, recipe.seed)
+        run = StageRun(network, stage, options.device, space)
         if state:
             run.restore(state)
             state = None
         _run_stage(run, data, recipe, index, options)
         network = copy.deepcopy(run.result)
-    description = {"network": "atpn", "recipe": recipe.name, "seed": recipe.seed}
-    save_weights(network, options.out / WEIGHTS, description)
-    return options.out / WEIGHTS
+    path = options.out / weights_name(recipe)
+    described = describe_network(recipe.network, recipe.architecture)
+    save_weights(network, path, {**described, "recipe": recipe.name, "seed": recipe.seed})
+    return path
+
+
+def load_parts(network: nn.Module, path: Path, parts: Sequence[str]) -> None:
+    """Fill children of a network with the weights of a file.
+
+    Args:
+        network: the others of its children stay as they are.
+        path: the .safetensors file, of a network that has these children too.
+        parts: names of the children; none for the whole network.
+
+    Raises:
+        WeightsError: no such file, a damaged one, or one with other children.
+    """
+    if not parts:
+        load_weights(network, path)
+        return
+    tensors, _ = read_weights(path)
+    for part in parts:
+        start = f"{part}."
+        chosen = {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+        try:
+            network.get_submodule(part).load_state_dict(chosen)
+        except (AttributeError, RuntimeError) as error:
+            raise WeightsError(
+                f"expected weights with the part {part!r} of {type(network).__name__}, got "
+                f"others in {path}: {error}"
+            ) from error
+
+
+def _first_stage(recipe: Recipe, name: str | None) -> int:
+    names = [stage.name for stage in recipe.stages]
+    if name is not None and name not in names:
+        raise DatasetError(f"expected a stage of {recipe.name} out of {names}, got {name!r}")
+    return 0 if name is None else names.index(name)
+
+
+def _shape_space(data: TrainingData, stage: StageConfig, seed: int) -> ShapeSpace | None:
+    if stage.landmark_loss != "asm":
+        return None
+    return training_space(data.sources, stage.data.augment, seed)
 
 
 def _settings(recipe: Recipe, options: RunOptions) -> dict[str, object]:
@@ -301,6 +470,8 @@ def _settings(recipe: Recipe, options: RunOptions) -> dict[str, object]:
     return {
         "recipe": recipe.settings(),
         "init": options.init.name if options.init else None,
+        "init_parts": options.init_parts,
+        "start_at": options.start_at,
         "threads": options.threads,
         "device": options.device,
     }
@@ -321,7 +492,7 @@ def _run_stage(
     )
     run_loop(
         plan,
-        batches(data, stage, recipe.seed + index, run.step, options),
+        batches(data, run, recipe.seed + index, options),
         lambda batch: {"loss": run.train_on(batch)},
         lambda: validation_summary(run.result, data.validation),
         lambda: write_checkpoint(options.out / CHECKPOINT, recipe.identity, run.state()),

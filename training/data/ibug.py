@@ -28,6 +28,7 @@ FOLDERS_BY_SPLIT: Final = {
     "common": COMMON_FOLDERS,
     "challenging": CHALLENGING_FOLDERS,
     "full": COMMON_FOLDERS + CHALLENGING_FOLDERS,  # 689
+    "afw": ("afw",),  # 337, a part of "train"; a test set for those who did not train on it
     "test": COMMON_FOLDERS + CHALLENGING_FOLDERS,
     "val": COMMON_FOLDERS + CHALLENGING_FOLDERS,
 }
@@ -44,7 +45,8 @@ def read_300w(root: Path, split: str | None = None) -> list[Sample]:
     Args:
         root: the folder that holds lfpw, helen, afw and ibug.
         split: "train" (lfpw train, helen train, afw), "common" (lfpw test, helen test),
-            "challenging" (ibug), "full" (the two together; also "test" and "val"), None for all.
+            "challenging" (ibug), "full" (the two together; also "test" and "val"), "afw", None for
+            all.
 
     Returns:
         One sample per .pts file, with ``points68``; common and challenging have the split "val".

@@ -1,13 +1,19 @@
 """ATPN: alignment, head pose and face presence from one crop (arXiv 2103.07615)."""
 
 import math
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from training.network.blocks import AddCoordinates, ConvBnAct, Multiview, stage
-from training.network.config import HEATMAP_SIZE, NUM_LANDMARKS, AtpnConfig, BlockConfig
+from training.network.config import (
+    HEATMAP_SIZE,
+    INPUT_SIZE,
+    NUM_LANDMARKS,
+    AtpnConfig,
+    BlockConfig,
+)
 from training.network.heatmap import LandmarkHeatmap
 
 
@@ -17,6 +23,36 @@ class AtpnOutput(NamedTuple):
     landmarks: Tensor  # (B, 98, 2) crop units
     pose: Tensor  # (B, 3) yaw, pitch, roll in radians, within (-pi, pi)
     presence: Tensor  # (B, 1) probability of a face
+
+
+class PlainResidual(nn.Module):
+    """Two 3x3 convolutions with a residual: one field of view, as many weights as ``Multiview``."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        # 9 * 2 * C * inner weights against the 9 * (1/2 + 1/8 + 1/16) * C * C of Multiview
+        inner = round(channels * 11 / 32)
+        self.first = ConvBnAct(channels, inner, 3)
+        self.second = ConvBnAct(inner, channels, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same shape."""
+        y: Tensor = self.second(self.first(x))
+        return x + y
+
+
+class ShallowFeatures(nn.Module):
+    """Features at 28x28 that one head has for itself: stem and first stage of the backbone."""
+
+    def __init__(self, config: AtpnConfig) -> None:
+        super().__init__()
+        self.stem = ConvBnAct(3, config.stem, 3, 2)
+        self.stage28 = stage(config.stem, config.stage28)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, 112, 112), 0..255 -> (B, C, 28, 28)."""
+        features: Tensor = self.stage28(self.stem(image * (1.0 / 127.5) - 1.0))
+        return features
 
 
 class Backbone(nn.Module):
@@ -44,20 +80,28 @@ class AlignmentBranch(nn.Module):
 
     def __init__(self, config: AtpnConfig) -> None:
         super().__init__()
-        width, reduced = config.fused, config.reduced
-        levels = (config.stage28[-1].out, config.stage14[-1].out, config.stage7[-1].out)
-        self.lateral28, self.lateral14, self.lateral7 = (
-            ConvBnAct(channels, width, activation=None) for channels in levels
-        )
+        width, reduced, fuse_shallow = config.fused, config.reduced, config.fuse_shallow
+        planes, coordinates = (2, AddCoordinates) if config.coordconv else (0, nn.Identity)
+        view = Multiview if config.multiview else PlainResidual
+        self.fuse_shallow = fuse_shallow
+        if fuse_shallow:
+            self.lateral28 = ConvBnAct(config.stage28[-1].out, width, activation=None)
+        self.lateral14 = ConvBnAct(config.stage14[-1].out, width, activation=None)
+        self.lateral7 = ConvBnAct(config.stage7[-1].out, width, activation=None)
         self.up14 = nn.ConvTranspose2d(width, width, 2, 2)
-        self.up28 = nn.ConvTranspose2d(width, width, 2, 2)
-        self.view28, self.view14, self.view7 = (Multiview(width) for _ in range(3))
-        self.coords28, self.coords14, self.coords7 = (AddCoordinates(n) for n in (28, 14, 7))
-        self.down28 = ConvBnAct(width + 2, reduced, 4, 4)
-        self.down14 = ConvBnAct(width + 2, reduced, 3, 2)
-        self.down7 = ConvBnAct(width + 2, reduced, 3, 1)
-        self.coords = AddCoordinates(7)
-        self.mix = ConvBnAct(3 * reduced + 2, config.vector, activation="hardswish")
+        if fuse_shallow:
+            self.up28 = nn.ConvTranspose2d(width, width, 2, 2)
+            self.view28 = view(width)
+        self.view14, self.view7 = view(width), view(width)
+        if fuse_shallow:
+            self.coords28 = coordinates(28)
+            self.down28 = ConvBnAct(width + planes, reduced, 4, 4)
+        self.coords14, self.coords7 = coordinates(14), coordinates(7)
+        self.down14 = ConvBnAct(width + planes, reduced, 3, 2)
+        self.down7 = ConvBnAct(width + planes, reduced, 3, 1)
+        self.coords = coordinates(7)
+        levels = 3 if fuse_shallow else 2
+        self.mix = ConvBnAct(levels * reduced + planes, config.vector, activation="hardswish")
         self.gather = nn.Conv2d(config.vector, config.vector, 7, groups=config.vector)
         self.gather_act = nn.Hardswish()
         self.residual = nn.Linear(config.vector, 2 * NUM_LANDMARKS)
@@ -67,15 +111,13 @@ class AlignmentBranch(nn.Module):
         """Features at 28, 14 and 7 -> (B, 98, 2) landmarks, crop units."""
         level7 = self.lateral7(deep)
         level14 = self.lateral14(middle) + self.up14(level7)
-        level28 = self.lateral28(shallow) + self.up28(level14)
-        fused = torch.cat(
-            [
-                self.down28(self.coords28(self.view28(level28))),
-                self.down14(self.coords14(self.view14(level14))),
-                self.down7(self.coords7(self.view7(level7))),
-            ],
-            dim=1,
-        )
+        reduced = []
+        if self.fuse_shallow:
+            level28 = self.lateral28(shallow) + self.up28(level14)
+            reduced.append(self.down28(self.coords28(self.view28(level28))))
+        reduced.append(self.down14(self.coords14(self.view14(level14))))
+        reduced.append(self.down7(self.coords7(self.view7(level7))))
+        fused = torch.cat(reduced, dim=1)
         vector = self.gather_act(self.gather(self.mix(self.coords(fused)))).flatten(1)
         residual: Tensor = self.residual(vector).reshape(-1, NUM_LANDMARKS, 2)
         return self.mean_shape + residual
@@ -108,18 +150,25 @@ class Atpn(nn.Module):
     shallow features, tells the pose and tracking branches where to look.
     """
 
+    input_size: Final = INPUT_SIZE
+
     def __init__(self, config: AtpnConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or AtpnConfig()
         shallow = config.stage28[-1].out
         self.backbone = Backbone(config)
         self.alignment = AlignmentBranch(config)
-        self.heatmap = LandmarkHeatmap(HEATMAP_SIZE)
+        self.heatmap = LandmarkHeatmap(HEATMAP_SIZE) if config.heatmap else None
         self.tracking = Head(shallow, config.tracking, config.tracking_vector, 2)
         self.pose = Head(shallow, config.pose, config.pose_vector, 3)
+        if not config.share_features:
+            self.tracking_features = ShallowFeatures(config)
+            self.pose_features = ShallowFeatures(config)
 
     def attend(self, shallow: Tensor, landmarks: Tensor) -> Tensor:
         """Shallow features (B, C, 28, 28) weighted by the heatmap of (B, 98, 2) landmarks."""
+        if self.heatmap is None:
+            return shallow
         attended: Tensor = shallow * self.heatmap(landmarks)
         return attended
 
@@ -132,7 +181,11 @@ class Atpn(nn.Module):
         """(B, 3, 112, 112) RGB, 0..255 -> landmarks, pose, presence."""
         shallow, middle, deep = self.backbone(image)
         landmarks = self.alignment(shallow, middle, deep)
-        attended = self.attend(shallow, landmarks)
-        pose = torch.tanh(self.pose(attended)) * math.pi
-        presence = torch.softmax(self.tracking(attended), dim=1)[:, 1:2]
+        if self.config.share_features:
+            for_tracking = for_pose = self.attend(shallow, landmarks)
+        else:
+            for_tracking = self.attend(self.tracking_features(image), landmarks)
+            for_pose = self.attend(self.pose_features(image), landmarks)
+        pose = torch.tanh(self.pose(for_pose)) * math.pi
+        presence = torch.softmax(self.tracking(for_tracking), dim=1)[:, 1:2]
         return AtpnOutput(landmarks, pose, presence)

@@ -5,8 +5,9 @@ within its counts: backbone + alignment 1.1 M parameters and 0.06 G multiply-add
 0.19 M and 0.017 G.
 """
 
-from dataclasses import dataclass
-from typing import Final, Literal
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
 
 INPUT_SIZE: Final = 112  # pixels on a side of the crop
 NUM_LANDMARKS: Final = 98
@@ -29,7 +30,7 @@ class BlockConfig:
 
 @dataclass(frozen=True, slots=True)
 class AtpnConfig:
-    """Widths of the whole network."""
+    """Widths of the whole network, and the parts that the paper's ablations leave out."""
 
     stem: int = 16  # 112 -> 56
     stage28: tuple[BlockConfig, ...] = (  # 56 -> 28
@@ -63,3 +64,28 @@ class AtpnConfig:
         BlockConfig(3, 256, 64),
     )
     pose_vector: int = 192
+    fuse_shallow: bool = True  # the 28x28 features in the pyramid, beside 14x14 and 7x7
+    multiview: bool = True  # three fields of view per level; else a plain residual of equal cost
+    coordconv: bool = True  # x and y planes on each level's way to 7x7, and at 7x7
+    share_features: bool = True  # heads on the backbone's 28x28 features; else each on its own
+    heatmap: bool = True  # the heads' features times the heatmap of the landmarks
+
+    def to_json(self) -> str:
+        """The configuration as one line of JSON."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "AtpnConfig":
+        """Read back what ``to_json`` wrote.
+
+        Raises:
+            ValueError: not JSON of this class.
+        """
+        try:
+            values: dict[str, Any] = json.loads(text)
+            for name, value in values.items():
+                if isinstance(value, list):
+                    values[name] = tuple(BlockConfig(**block) for block in value)
+            return cls(**values)
+        except (TypeError, AttributeError, json.JSONDecodeError) as error:
+            raise ValueError(f"expected a configuration of ATPN, got {text!r}: {error}") from error

@@ -136,7 +136,7 @@ def test_a_loss_within_the_limits_is_not():
 
 def test_data_is_decoded_once(data, monkeypatch):
     measure_alignment(FakeNetwork(), NCHW, data)
-    monkeypatch.setattr(accuracy, "read_pack", None)
+    monkeypatch.setattr(accuracy, "load_val_faces", None)
     measure_alignment(FakeNetwork(), NCHW, data)
 
 

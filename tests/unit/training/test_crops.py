@@ -1,3 +1,6 @@
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
 
@@ -9,10 +12,12 @@ from training.data.crops import (
     CropDataset,
     FaceSource,
     LabelledFace,
+    Placement,
     cut_face,
     label_weight,
     load_faces,
     outside_mask,
+    place_landmarks,
 )
 from training.data.sample import DatasetError
 
@@ -44,6 +49,69 @@ def test_labels_move_with_the_picture(mirrored):
     crop = cut_face(face, roi, mirrored)
     pixels = np.rint(crop.landmarks * 112 - 0.5).astype(int)
     assert (crop.image[pixels[:, 1], pixels[:, 0], 0] > 100).mean() > 0.95
+
+
+WARP = np.array([[1.1, 0.15], [0.0, 1 / 1.1]], np.float32)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("size", [112, 224])
+def test_labels_move_with_a_warped_picture(mirrored, size):
+    face = make_face(400)
+    picture = cv2.GaussianBlur(face.image.astype(np.float32) * 9, (0, 0), 1.5)
+    face = LabelledFace(
+        picture.clip(0, 255).astype(np.uint8), face.points98, face.point_weight, None
+    )
+    roi = Roi(200.0, 203.0, 224.0, 0.2)
+    crop = cut_face(face, roi, mirrored, size, WARP)
+    assert crop.image.shape == (size, size, 3)
+    pixels = np.rint(crop.landmarks * size - 0.5).astype(int)
+    inside = ((pixels >= 0) & (pixels < size)).all(axis=1)
+    assert inside.mean() > 0.9
+    at_landmarks = crop.image[pixels[inside, 1], pixels[inside, 0], 0]
+    assert at_landmarks.mean() > 3 * crop.image[..., 0].mean()
+    plain = cut_face(face, roi, mirrored, size).landmarks
+    assert np.abs(crop.landmarks - plain).max() > 0.02  # as a control: the warp moves them
+
+
+def test_a_warped_head_has_no_rotation():
+    face = make_face()
+    roi = roi_from_landmarks(face.points98)
+    assert cut_face(face, roi, False).has_rotation == 1
+    assert cut_face(face, roi, False, warp=WARP).has_rotation == 0
+
+
+def test_a_warp_widens_or_narrows_about_the_middle():
+    points = np.tile(np.array([[50.0, 50.0], [60.0, 50.0]], np.float32), (49, 1))
+    roi = Roi(50.0, 50.0, 100.0)
+    wide = np.array([[2.0, 0.0], [0.0, 0.5]], np.float32)
+    placed = place_landmarks(points, Placement(roi, False, wide))
+    assert placed[0] == pytest.approx([0.5, 0.5])
+    assert placed[1] == pytest.approx([0.55, 0.5])  # twice the width of the region is seen
+
+
+def test_pixels_outside_a_warped_region_are_found():
+    roi = Roi(50.0, 50.0, 60.0)
+    wide = np.array([[2.0, 0.0], [0.0, 0.5]], np.float32)
+    assert outside_mask((100, 100, 3), roi) is None
+    mask = outside_mask((100, 100, 3), roi, 112, wide)
+    assert mask[:, 0].all()
+    assert not mask[:, 56].any()
+
+
+def test_the_size_of_the_crops_changes_no_label():
+    config = CropConfig(replace(AugmentConfig(), stretch=0.1, shear=0.1), negatives=0.3)
+    small, large = (
+        CropDataset(
+            [FaceSource([make_face()], 1.0)], [BACKGROUND], [], config, length=9, seed=1, size=size
+        )
+        for size in (112, 224)
+    )
+    for index in range(9):
+        one, two = small[index], large[index]
+        assert two.image.shape == (224, 224, 3)
+        for before, after in zip(one[1:], two[1:], strict=True):
+            np.testing.assert_array_equal(before, after)
 
 
 def test_a_turned_region_turns_the_head_the_other_way():
@@ -127,6 +195,7 @@ def test_label_weight_halves_at_the_tolerance():
     weight = label_weight(np.array([0.0, 0.03, 0.3], np.float32), tolerance=0.03)
     assert weight == pytest.approx([1.0, 0.5, 1 / 101])
     assert (label_weight(None) == 1).all()
+    assert (label_weight(np.ones(98, np.float32), tolerance=None) == 1).all()
 
 
 def test_no_faces_is_an_error():

@@ -76,13 +76,14 @@ def test_harmless_variants(tmp_path, header):
         ),
         ("common", ["lfpw/testset/image_0003", "helen/testset/296814969_3"]),
         ("challenging", ["ibug/image_003_1", "ibug/image_092 _01"]),
+        ("afw", ["afw/1051618982_1"]),
     ],
 )
 def test_protocol(tmp_path, split, names):
     samples = read_300w(write_300w(tmp_path), split)
 
     assert [sample.name for sample in samples] == names
-    assert {sample.split for sample in samples} == {"train" if split == "train" else "val"}
+    assert {sample.split for sample in samples} == {"train" if split in ("train", "afw") else "val"}
     for sample in samples:
         assert sample.image.read().shape == (40, 30, 3)
         assert sample.points68.shape == (68, 2)

@@ -13,11 +13,15 @@ from training.metrics import (
     average_precision,
     box_iou_matrix,
     detection_report,
+    expected_calibration_error,
     failure_rate,
     false_accept_at_true_accept,
     match_boxes,
+    nme_inter_pupil_percent,
     nme_percent,
     pose_mae_deg,
+    precision_recall_curve,
+    reliability_bins,
     roc_curve,
 )
 
@@ -51,6 +55,30 @@ def test_nme_of_other_schemes_and_parts():
     np.testing.assert_allclose(nme_percent(predicted, true, eye_corners=(0, 1)), [20.0])
     np.testing.assert_allclose(nme_percent(predicted, true, (0, 1), points=[2]), [40.0])
     np.testing.assert_allclose(nme_percent(predicted, true, (0, 1), points=slice(2)), [10.0])
+
+
+def test_nme_inter_pupil_by_hand():
+    true = np.random.default_rng(0).uniform(0, 100, (1, 68, 2))
+    true[:, 36:42], true[:, 42:48] = (20.0, 30.0), (50.0, 70.0)  # pupils 50 pixels apart
+    true[:, 36] += (-6.0, 0.0)  # one point of an eye: the mean of six moves by one
+    true[:, 45] += (6.0, 0.0)
+    predicted = true + np.array([3.0, 4.0])
+    pupils = math.hypot(32.0, 40.0)
+    np.testing.assert_allclose(nme_inter_pupil_percent(predicted, true), [500.0 / pupils])
+
+
+@pytest.mark.parametrize(
+    ("predicted", "true", "message"),
+    [
+        (np.ones((1, 98, 2)), np.ones((1, 98, 2)), "expected 68 points, got 98"),
+        (np.ones((1, 68, 2)), np.ones((1, 68, 2)), "same point twice in face 0"),
+        (np.ones((1, 68, 2)), np.ones((2, 68, 2)), r"got \(1, 68, 2\) and \(2, 68, 2\)"),
+        (np.full((1, 68, 2), np.nan), np.ones((1, 68, 2)), "predicted to be finite"),
+    ],
+)
+def test_nme_inter_pupil_refuses(predicted, true, message):
+    with pytest.raises(ValueError, match=message):
+        nme_inter_pupil_percent(predicted, true)
 
 
 def test_nme_of_no_faces():
@@ -237,6 +265,59 @@ def test_average_precision_against_direct_computation(seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
+def test_precision_recall_against_direct_computation(seed):
+    scores, labels = random_scores(seed)
+
+    curve = precision_recall_curve(scores, labels)
+
+    points = slow_rates(scores.tolist(), labels.tolist())
+    np.testing.assert_allclose(curve.precision, [point[0] for point in points])
+    np.testing.assert_allclose(curve.recall, [point[1] for point in points])
+    assert curve.thresholds.tolist() == sorted(set(scores.tolist()), reverse=True)
+    assert curve.recall[-1] == 1.0
+
+
+def test_reliability_by_hand():
+    probabilities = np.array([0.0, 0.1, 0.25, 0.45, 0.9, 1.0])
+    labels = np.array([0, 1, 0, 1, 1, 1])
+
+    bins = reliability_bins(probabilities, labels, num_bins=4)
+
+    assert bins.edges.tolist() == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert bins.count.tolist() == [2, 2, 0, 2]  # an edge belongs to the bin above it, but for 1
+    np.testing.assert_allclose(bins.promised, [0.05, 0.35, np.nan, 0.95])
+    np.testing.assert_allclose(bins.observed, [0.5, 0.5, np.nan, 1.0])
+    expected = (2 * 0.45 + 2 * 0.15 + 2 * 0.05) / 6
+    assert bins.expected_error == pytest.approx(expected)
+    assert expected_calibration_error(probabilities, labels, 4) == pytest.approx(expected)
+
+
+def test_calibrated_probabilities_have_no_error():
+    rng = np.random.default_rng(0)
+    probabilities = rng.uniform(size=200_000)
+    labels = rng.random(200_000) < probabilities
+    assert expected_calibration_error(probabilities, labels) < 0.005
+    assert expected_calibration_error(probabilities**3, labels) > 0.2
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "labels", "num_bins", "message"),
+    [
+        ([0.5, 1.1], [1, 0], 15, r"within 0\.\.1, got 0\.5\.\.1\.1"),
+        ([-0.1], [0], 15, "within 0..1"),
+        ([], [], 15, "got none"),
+        ([0.5], [1, 0], 15, r"got \(1,\) and \(2,\)"),
+        ([0.5], [2], 15, "labels of 0 or 1"),
+        ([math.nan], [1], 15, "finite"),
+        ([0.5], [1], 0, "num_bins of at least 1"),
+    ],
+)
+def test_reliability_refuses(probabilities, labels, num_bins, message):
+    with pytest.raises(ValueError, match=message):
+        reliability_bins(np.array(probabilities), np.array(labels), num_bins)
+
+
+@pytest.mark.parametrize("seed", range(3))
 def test_roc_against_direct_computation(seed):
     scores, labels = random_scores(seed)
 
@@ -268,7 +349,7 @@ def test_false_accept_counts_ties_against():
     assert false_accept_at_true_accept(np.full(3, 0.5), np.array([1, 0, 0]), 0.5) == 1.0
 
 
-@pytest.mark.parametrize("function", [average_precision, roc_curve])
+@pytest.mark.parametrize("function", [average_precision, precision_recall_curve, roc_curve])
 @pytest.mark.parametrize(
     ("scores", "labels", "message"),
     [

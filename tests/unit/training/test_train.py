@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 
 import cv2
@@ -9,20 +10,26 @@ import torch
 from atpn_mobile.config import TrackerConfig
 from training import __main__ as command
 from training.__main__ import main
+from training.asm import fit_shape_space
 from training.checkpoint import LOG, RECIPE
 from training.data.packs import read_pack
 from training.data.sample import DatasetError
 from training.network.atpn import Atpn
-from training.recipes import COMPACT, PAPER, RECIPES
+from training.network.variants import network_from_description
+from training.recipes import ASMNET, COMPACT, LONG, MOBILENETV2, PAPER, RECIPES
 from training.schedule import learning_rate_factor
 from training.train import (
-    WEIGHTS,
     Averager,
+    CropBatch,
+    LandmarkObjective,
     RunOptions,
     StageRun,
+    load_training_data,
     set_trainable,
     shortened,
+    stage_loss,
     train,
+    weights_name,
 )
 from training.weights import WeightsError, load_weights, read_weights, save_weights
 
@@ -82,8 +89,7 @@ def test_a_run_leaves_weights_log_and_curve_and_repeats(data, tmp_path):
     assert records[0]["nme_faces_helen"] > 0
     assert cv2.imread(str(tmp_path / "one" / "curve.png")) is not None
     assert read_weights(one)[1]["recipe"] == "compact"
-    assert one == tmp_path / "one" / WEIGHTS
-    assert one.name == "atpn.safetensors"  # what the export looks for
+    assert one == tmp_path / "one" / "atpn.safetensors"  # what the export looks for
 
 
 def test_a_run_keeps_its_recipe(data, tmp_path):
@@ -136,6 +142,103 @@ def test_a_resumed_run_ends_as_if_it_had_not_stopped(data, whole, tmp_path, monk
     assert steps == [(name, step) for name in ("alignment", "heads") for step in (1, 2, 3)]
 
 
+def test_a_resumed_run_of_asmnet_ends_as_if_it_had_not_stopped(data, tmp_path, monkeypatch):
+    often = {"checkpoint_every": 1, "validate_every": 3}
+    weights = train(tiny(ASMNET, 3), options(data, tmp_path / "whole", **often))
+    assert weights.name == "asmnet.safetensors"
+    network = network_from_description(read_weights(weights)[1])
+    load_weights(network, weights)
+    record = json.loads((tmp_path / "whole" / LOG).read_text())
+    assert record["stage"] == "joint"
+    assert record["nme_faces_helen"] > 0
+    assert record["pose_faces_helen"] > 0
+    train_on = StageRun.train_on
+
+    def stop_at_the_third(run, batch):
+        if run.step == 2:
+            raise InterruptionError
+        return train_on(run, batch)
+
+    monkeypatch.setattr(StageRun, "train_on", stop_at_the_third)
+    with pytest.raises(InterruptionError):
+        train(tiny(ASMNET, 3), options(data, tmp_path / "cut", **often))
+    monkeypatch.undo()
+    again = train(tiny(ASMNET, 3), options(data, tmp_path / "cut", resume=True, **often))
+    assert same(weights, again)
+
+
+def test_crops_have_the_size_that_the_network_takes(data):
+    for recipe, size in ((COMPACT, 112), (ASMNET, 224), (MOBILENETV2, 224)):
+        network = network_from_description({"network": recipe.network})
+        assert network.input_size == size
+        held_out = load_training_data(recipe, data, network.input_size).validation
+        assert held_out["faces_helen"][0].image.shape == (size, size, 3)
+
+
+class Remembering:
+    """A loss of landmarks that keeps what it was asked for."""
+
+    def __init__(self, stage):
+        self.stage, self.progress = stage, []
+
+    def __call__(self, predicted, batch, progress):
+        self.progress.append(progress)
+        return predicted.sum() * 0.0
+
+
+def make_batch(size, count=2):
+    turned = torch.tensor([[0.0, 0.0, -1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+    return CropBatch(
+        torch.zeros(count, size, size, 3, dtype=torch.uint8),
+        torch.full((count, 98, 2), 0.5),
+        torch.ones(count, 98),
+        torch.stack([torch.eye(3), turned]),
+        torch.tensor([1.0, 0.0]),
+        torch.ones(count, dtype=torch.int64),
+    )
+
+
+def test_asmnet_learns_landmarks_and_the_known_poses_together():
+    network = network_from_description({"network": "asmnet"})
+    torch.nn.init.zeros_(network.heads.pose.weight)
+    torch.nn.init.constant_(network.heads.pose.bias, math.atanh(0.25))  # of pi, each angle
+    objective = Remembering(ASMNET.stages[0])
+    loss = stage_loss(network, make_batch(224), objective, 0.4)
+    assert loss.item() == pytest.approx(0.25**2, rel=1e-5)  # the second pose is unknown
+    assert objective.progress == [0.4]
+
+
+def test_each_loss_of_landmarks_is_another(data):
+    shapes = torch.full((2, 98, 2), 0.5) + torch.linspace(0, 0.3, 98)[None, :, None]
+    predicted = shapes + 0.05 * torch.sin(torch.arange(392.0)).reshape(2, 98, 2)
+    batch = make_batch(112)._replace(landmarks=shapes)
+    space = fit_shape_space(np.random.default_rng(0).normal(0.5, 0.1, (9, 98, 2)))
+    values = [
+        LandmarkObjective(replace(COMPACT.stages[0], landmark_loss=name), space)(
+            predicted, batch, 0.0
+        ).item()
+        for name in ("distance", "smooth_l1", "wing", "squared", "asm")
+    ]
+    assert len({round(value, 6) for value in values}) == 5
+    assert min(values) > 0
+    with pytest.raises(ValueError, match="shape space"):
+        LandmarkObjective(ASMNET.stages[0], None)(predicted, batch, 0.0)
+
+
+def test_label_weights_can_be_left_out(tmp_path, data):
+    folder = tmp_path
+    for pack in data.iterdir():
+        with np.load(pack) as arrays:
+            known = dict(arrays)
+        if "points98" in known:
+            known["spread"] = np.full(known["points98"].shape[:2], 0.03, np.float32)
+        np.savez(folder / pack.name, **known)
+    weighted = load_training_data(COMPACT, folder, 112)
+    equal = load_training_data(replace(COMPACT, spread_tolerance=None), folder, 112)
+    assert weighted.sources[0].faces[0].point_weight.mean() == pytest.approx(0.5)
+    assert equal.sources[0].faces[0].point_weight.mean() == 1.0
+
+
 def test_a_run_of_other_settings_is_not_resumed(data, tmp_path):
     train(tiny(COMPACT), options(data, tmp_path))
     with pytest.raises(DatasetError, match="seed was 1, is 2"):
@@ -165,6 +268,23 @@ def test_the_papers_stages_train_one_branch_each():
         trained = {name for name, child in network.named_children() if child.training}
         expected = {"backbone", "alignment"} if stage.name == "alignment" else {stage.name}
         assert trained == expected
+
+
+@pytest.mark.parametrize("recipe", [ASMNET, MOBILENETV2])
+def test_the_other_networks_train_as_a_whole(recipe):
+    network = network_from_description({"network": recipe.network})
+    trained = set_trainable(network, recipe.stages[0].branches)
+    assert len(trained) == len(list(network.parameters()))
+    assert network.heads.training
+
+
+def test_long_is_compact_with_more_of_it():
+    first, second = LONG.stages
+    assert first.crops == 4 * COMPACT.stages[0].crops
+    assert second == COMPACT.stages[1]
+    assert first.data.augment.stretch > 0
+    assert COMPACT.stages[0].data.augment.stretch == 0
+    assert weights_name(LONG) == "atpn.safetensors"
 
 
 def test_the_papers_recipe_keeps_ten_negatives_per_positive():

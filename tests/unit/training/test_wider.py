@@ -3,9 +3,10 @@
 import cv2
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 from training.data.sample import DatasetError
-from training.data.wider import read_wider
+from training.data.wider import read_wider, read_wider_difficulty, read_wider_pictures
 
 TRAIN = """\
 0--Parade/0_Parade_marchingband_1_849.jpg
@@ -106,3 +107,90 @@ def test_missing_list(tmp_path):
 def test_unknown_split(tmp_path):
     with pytest.raises(DatasetError, match="got 'test'"):
         read_wider(tmp_path, "test")
+
+
+def test_pictures_with_events_and_ignored_boxes(tmp_path):
+    root = write_wider(tmp_path)
+
+    pictures = read_wider_pictures(root, "train")
+
+    assert [picture.event for picture in pictures] == ["0--Parade"] * 3 + ["1--Handshaking"]
+    assert pictures[1].ignored_xyxy.tolist() == [[78, 221, 85, 229]]  # invalid; no width: no box
+    assert pictures[0].ignored_xyxy.shape == (0, 4)
+    samples = read_wider(root, "train")
+    assert [picture.sample.name for picture in pictures] == [sample.name for sample in samples]
+
+
+def cells(items):
+    array = np.empty((len(items), 1), dtype=object)
+    for index, item in enumerate(items):
+        array[index, 0] = item
+    return array
+
+
+def difficulty_lists():
+    """Two events of two and one pictures, as in the official files."""
+    boxes = [
+        np.array([[1, 2, 3, 4], [10, 20, 30, 40]], float),
+        np.array([[5, 5, 5, 5]], float),
+        np.array([[9, 8, 7, 6]], float),
+    ]
+    chosen = [
+        np.array([[2]], np.uint8),
+        np.empty((0, 0), np.uint8),  # no face of the picture is as easy
+        np.array([[1]], np.uint16),
+    ]
+    return {
+        "event_list": cells(["0--Parade", "1--Handshaking"]),
+        "file_list": cells([cells(["a", "b"]), cells(["c"])]),
+        "face_bbx_list": cells([cells(boxes[:2]), cells(boxes[2:])]),
+        "gt_list": cells([cells(chosen[:2]), cells(chosen[2:])]),
+    }
+
+
+@pytest.mark.parametrize(
+    "folder", ["eval_tools/ground_truth", "ground_truth", "wider_face_split", "."]
+)
+def test_difficulty(tmp_path, folder):
+    (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    savemat(tmp_path / folder / "wider_medium_val.mat", difficulty_lists())
+
+    faces = read_wider_difficulty(tmp_path, "medium")
+
+    assert {name: boxes.tolist() for name, boxes in faces.items()} == {
+        "val/0--Parade/a": [[10, 20, 40, 60]],
+        "val/0--Parade/b": [],
+        "val/1--Handshaking/c": [[9, 8, 16, 14]],
+    }
+    assert all(boxes.dtype == np.float32 for boxes in faces.values())
+    assert faces["val/0--Parade/b"].shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"gt_list": None},
+        {"gt_list": cells([cells([np.array([[3]])]), cells([np.array([[1]])])])},
+        {"face_bbx_list": cells([np.zeros((2, 4))])},
+    ],
+)
+def test_malformed_difficulty(tmp_path, changes):
+    lists = {
+        key: value for key, value in (difficulty_lists() | changes).items() if value is not None
+    }
+    savemat(tmp_path / "wider_easy_val.mat", lists)
+    with pytest.raises(DatasetError, match=r"wider_easy_val\.mat"):
+        read_wider_difficulty(tmp_path, "easy")
+
+
+def test_difficulty_that_is_no_mat(tmp_path):
+    (tmp_path / "wider_easy_val.mat").write_bytes(b"something else" * 100)
+    with pytest.raises(DatasetError, match=r"wider_easy_val\.mat"):
+        read_wider_difficulty(tmp_path, "easy")
+
+
+def test_missing_and_unknown_difficulty(tmp_path):
+    with pytest.raises(DatasetError, match=r"hard faces at .*wider_hard_val\.mat, not there"):
+        read_wider_difficulty(tmp_path, "hard")
+    with pytest.raises(DatasetError, match="got 'brutal'"):
+        read_wider_difficulty(tmp_path, "brutal")
