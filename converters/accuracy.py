@@ -14,13 +14,12 @@ import numpy as np
 
 from atpn_mobile.config import DetectorConfig
 from atpn_mobile.decode import decode_detections
-from atpn_mobile.geometry import roi_from_landmarks
 from atpn_mobile.manifest import InputSpec
 from atpn_mobile.preprocess import letterbox_tensor, to_tensor
 from atpn_mobile.types import FloatArray, Frame
 from converters.errors import ParityError
 from converters.parity import Network
-from training.data.crops import Crop, cut_face
+from training.data.crops import Crop, plain_crops
 from training.detection.evaluate import (
     LOWEST_SCORE,
     EvaluationFrame,
@@ -187,10 +186,7 @@ def _detect(network: Network, spec: InputSpec, frame: Frame) -> tuple[FloatArray
 @lru_cache(maxsize=1)
 def _alignment_data(data: Path) -> _AlignmentData:
     packs = load_val_faces(data)
-    crops = {
-        name: [cut_face(face, roi_from_landmarks(face.points98), mirrored=False) for face in faces]
-        for name, faces in packs.items()
-    }
+    crops = {name: plain_crops(faces) for name, faces in packs.items()}
     everyone = [face for faces in packs.values() for face in faces]
     return _AlignmentData(crops, presence_set(everyone, data))
 

@@ -20,6 +20,7 @@ from atpn_mobile.types import FloatArray, Frame
 from converters.parity import CROPS, FRAMES
 from training.data.packs import read_pack
 from training.data.sample import DatasetError
+from training.files import replacing
 from training.network.config import INPUT_SIZE
 
 CLIPS: Final = ("synthetic_solo", "synthetic_pair")
@@ -166,14 +167,8 @@ def encode(images: Sequence[Frame], quality: int = JPEG_QUALITY) -> dict[str, ND
 
 def save_pack(path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
     """Write a pack; the file appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    try:
-        with partial.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial, partial.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def make_parity_crops(data: Path, out: Path) -> None:

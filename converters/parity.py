@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from atpn_mobile.backends.base import Backend
 from atpn_mobile.config import DetectorConfig, TrackerConfig
 from atpn_mobile.geometry import ROI_EXTENSION
-from atpn_mobile.manifest import InputSpec, ModelSpec, Task
+from atpn_mobile.manifest import InputSpec, Layout, ModelSpec, Task
 from atpn_mobile.preprocess import letterbox_tensor, to_tensor
 from atpn_mobile.types import FloatArray
 from converters.errors import ParityError
@@ -254,7 +254,7 @@ def compare(
     runs = [
         (
             reference.run({spec.input.name: one.tensor}),
-            converted.run({spec.input.name: _in_layout(one.tensor, converted.spec.input)}),
+            converted.run({spec.input.name: to_layout(one.tensor, converted.spec.input.layout)}),
         )
         for one in inputs
     ]
@@ -289,8 +289,9 @@ def require_parity(report: ParityReport, limits: Mapping[str, float]) -> None:
         )
 
 
-def _in_layout(tensor: FloatArray, spec: InputSpec) -> FloatArray:
-    if spec.layout == "NCHW":
+def to_layout(tensor: FloatArray, layout: Layout) -> FloatArray:
+    """An input of the reference, NCHW, in the layout of a converted model."""
+    if layout == "NCHW":
         return tensor
     return np.ascontiguousarray(tensor.transpose(0, 2, 3, 1))
 

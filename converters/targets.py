@@ -8,8 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from atpn_mobile.backends.base import Backend
 from atpn_mobile.backends.onnx import OnnxBackend
 from atpn_mobile.backends.tflite import TfliteBackend
@@ -20,6 +18,7 @@ from converters.coreml.interpreter import parity_backends
 from converters.errors import MissingToolError, RequestError
 from converters.graph import Graph, read_graph
 from converters.models import Reference
+from converters.parity import to_layout
 from converters.quantize_onnx import to_onnx_int8
 from converters.quantize_tflite import WeightPrecision, quantize_tflite
 from converters.to_coreml import PRECISIONS as COREML_PRECISIONS
@@ -75,7 +74,7 @@ class Source:
 
     def calibration_nhwc(self) -> list[FloatArray]:
         """The same channels last."""
-        return [np.ascontiguousarray(one.transpose(0, 2, 3, 1)) for one in self.calibration.inputs]
+        return [to_layout(one, "NHWC") for one in self.calibration.inputs]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from atpn_mobile.types import FloatArray, Frame
 from training.augment import random_patch
 from training.checkpoint import CHECKPOINT
-from training.data.crops import Crop
+from training.data.crops import Crop, plain_crops
 from training.data.packs import read_pack
 from training.data.sample import DatasetError
 from training.evaluate import (
@@ -40,6 +40,7 @@ from training.evaluate import (
     presence_measures,
     presence_set,
 )
+from training.files import replacing
 from training.landmark_pose import LandmarkModel, fit_pose, read_landmark_model
 from training.losses import euler_angles
 from training.network.atpn import Atpn
@@ -63,7 +64,7 @@ from training.recipes import (
     WING,
     Recipe,
 )
-from training.train import RunOptions, plain_crops, shortened, train, weights_name
+from training.train import RunOptions, shortened, train, weights_name
 from training.weights import WeightsError, load_weights
 
 Group = Literal["landmarks", "heads", "recipe"]
@@ -411,14 +412,8 @@ def _read_result(path: Path, identity: str) -> dict[str, Any] | None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file that appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    try:
+    with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,13 +4,13 @@ import json
 import pickle
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
 from training.data.sample import DatasetError
+from training.files import replacing
 
 CHECKPOINT: Final = "checkpoint.pt"
 LOG: Final = "log.jsonl"
@@ -43,7 +43,7 @@ def write_checkpoint(path: Path, identity: str, state: Mapping[str, object]) -> 
         identity: the settings that a run cannot change half-way, as JSON.
         state: tensors and plain values.
     """
-    with _replacing(path) as partial:
+    with replacing(path) as partial:
         torch.save({"run": identity, **state}, partial)
 
 
@@ -90,7 +90,7 @@ def trim_log(log: Path, stages: Sequence[str], step: int) -> None:
         finished = record["stage"] in stages[:-1]
         if finished or (record["stage"] in stages[-1:] and record["step"] <= step):
             kept.append(line + "\n")
-    with _replacing(log) as partial:
+    with replacing(log) as partial:
         partial.write_text("".join(kept), encoding="utf-8")
 
 
@@ -104,19 +104,8 @@ def write_recipe(out: Path, network: str, settings: Mapping[str, object]) -> Non
     """
     # A seed gives the same weights within one version of torch only.
     document = {"network": network, "torch": torch.__version__, **settings}
-    with _replacing(out / RECIPE) as partial:
+    with replacing(out / RECIPE) as partial:
         partial.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A file to write that takes the place of another one when it is complete."""
-    partial = path.with_suffix(".partial")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _changes(old: object, new: object) -> list[str]:

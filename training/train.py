@@ -28,9 +28,8 @@ from training.data.crops import (
     Crop,
     CropDataset,
     FaceSource,
-    LabelledFace,
-    cut_face,
     load_faces,
+    plain_crops,
 )
 from training.data.packs import read_pack
 from training.data.sample import DatasetError
@@ -128,12 +127,6 @@ def load_training_data(recipe: Recipe, folder: Path, size: int) -> TrainingData:
         tuple(s.image.read() for s in read_pack(folder / recipe.hard_negatives, "train")),
         validation,
     )
-
-
-def plain_crops(faces: Sequence[LabelledFace], size: int) -> list[Crop]:
-    """Each face in the region of its own landmarks, unchanged, ``size`` pixels on a side."""
-    rois = (roi_from_landmarks(face.points98) for face in faces)
-    return [cut_face(face, roi, False, size) for face, roi in zip(faces, rois, strict=True)]
 
 
 def mean_shape(sources: Sequence[FaceSource]) -> Tensor:

@@ -10,6 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from training.files import replacing
+
 STATE_DICT_SUFFIXES: Final = (".pt", ".pth", ".bin")
 
 
@@ -28,15 +30,9 @@ def save_weights(network: nn.Module, path: Path, description: Mapping[str, objec
     tensors = {
         key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    try:
-        save_file(
-            tensors, partial, metadata={"description": json.dumps(description, sort_keys=True)}
-        )
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    metadata = {"description": json.dumps(description, sort_keys=True)}
+    with replacing(path) as partial:
+        save_file(tensors, partial, metadata=metadata)
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:

@@ -212,6 +212,12 @@ def cut_face(
     )
 
 
+def plain_crops(faces: Sequence[LabelledFace], size: int = INPUT_SIZE) -> list[Crop]:
+    """Each face in the region of its own landmarks, unchanged, ``size`` pixels on a side."""
+    rois = (roi_from_landmarks(face.points98) for face in faces)
+    return [cut_face(face, roi, False, size) for face, roi in zip(faces, rois, strict=True)]
+
+
 def outside_mask(
     shape: tuple[int, ...], roi: Roi, size: int = INPUT_SIZE, warp: FloatArray | None = None
 ) -> NDArray[np.bool_] | None:

@@ -7,13 +7,14 @@ within its counts: backbone + alignment 1.1 M parameters and 0.06 G multiply-add
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal, TypeVar, cast
 
 INPUT_SIZE: Final = 112  # pixels on a side of the crop
 NUM_LANDMARKS: Final = 98
 HEATMAP_SIZE: Final = 28  # cells on a side, the resolution of the shallowest fused features
 
 Activation = Literal["relu", "hardswish"]
+Config = TypeVar("Config", bound="JsonConfig")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +29,38 @@ class BlockConfig:
     squeeze_excite: bool = False
 
 
+class JsonConfig:
+    """A configuration of numbers and tuples of blocks, which a weights file carries as JSON."""
+
+    __slots__ = ()
+    described: ClassVar[str]  # for messages
+
+    def to_json(self) -> str:
+        """The configuration as one line of JSON."""
+        return json.dumps(asdict(cast(Any, self)), sort_keys=True)
+
+    @classmethod
+    def from_json(cls: type[Config], text: str) -> Config:
+        """Read back what ``to_json`` wrote.
+
+        Raises:
+            ValueError: not JSON of this class.
+        """
+        try:
+            values: dict[str, Any] = json.loads(text)
+            for name, value in values.items():
+                if isinstance(value, list):
+                    values[name] = tuple(BlockConfig(**block) for block in value)
+            return cls(**values)
+        except (TypeError, AttributeError, json.JSONDecodeError) as error:
+            raise ValueError(f"expected {cls.described}, got {text!r}: {error}") from error
+
+
 @dataclass(frozen=True, slots=True)
-class AtpnConfig:
+class AtpnConfig(JsonConfig):
     """Widths of the whole network, and the parts that the paper's ablations leave out."""
 
+    described: ClassVar[str] = "a configuration of ATPN"
     stem: int = 16  # 112 -> 56
     stage28: tuple[BlockConfig, ...] = (  # 56 -> 28
         BlockConfig(3, 64, 32, 2, "relu"),
@@ -69,23 +98,3 @@ class AtpnConfig:
     coordconv: bool = True  # x and y planes on each level's way to 7x7, and at 7x7
     share_features: bool = True  # heads on the backbone's 28x28 features; else each on its own
     heatmap: bool = True  # the heads' features times the heatmap of the landmarks
-
-    def to_json(self) -> str:
-        """The configuration as one line of JSON."""
-        return json.dumps(asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> "AtpnConfig":
-        """Read back what ``to_json`` wrote.
-
-        Raises:
-            ValueError: not JSON of this class.
-        """
-        try:
-            values: dict[str, Any] = json.loads(text)
-            for name, value in values.items():
-                if isinstance(value, list):
-                    values[name] = tuple(BlockConfig(**block) for block in value)
-            return cls(**values)
-        except (TypeError, AttributeError, json.JSONDecodeError) as error:
-            raise ValueError(f"expected a configuration of ATPN, got {text!r}: {error}") from error

@@ -5,18 +5,16 @@ MobileNet backbone, feature pyramid down to stride 8, a separable head; centre-b
 normalisation is inside the graph, so no caller can get it wrong.
 """
 
-import dataclasses
-import json
 import math
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from training.network.blocks import ConvBnAct, stage
-from training.network.config import BlockConfig
+from training.network.config import BlockConfig, JsonConfig
 
 STRIDE: Final = 8  # input pixels between two cells
 PRIOR_SCORE: Final = 0.01  # of every cell before training: keeps the first steps calm (RetinaNet)
@@ -24,7 +22,7 @@ MAX_LOG_DISTANCE: Final = 4.0  # exp(4) = 54 cells, well above the 32 of a pictu
 
 
 @dataclass(frozen=True, slots=True)
-class DetectorConfig:
+class DetectorConfig(JsonConfig):
     """Widths of the detector.
 
     Most blocks do not expand (``expand`` equals the channels that enter): at equal MACs these
@@ -32,6 +30,7 @@ class DetectorConfig:
     resolution stay small.
     """
 
+    described: ClassVar[str] = "a detector configuration"
     input_size: int = 256  # pixels on a side
     stem: int = 16  # 256 -> 128
     stage4: tuple[BlockConfig, ...] = (BlockConfig(3, 16, 32, 2, "relu"),)  # 128 -> 64
@@ -61,26 +60,6 @@ class DetectorConfig:
     def grid_size(self) -> int:
         """Cells on a side of the output."""
         return self.input_size // STRIDE
-
-    def to_json(self) -> str:
-        """The configuration as one line of JSON."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> "DetectorConfig":
-        """Read back what ``to_json`` wrote.
-
-        Raises:
-            ValueError: not JSON of this class.
-        """
-        try:
-            values: dict[str, Any] = json.loads(text)
-            for name, value in values.items():
-                if isinstance(value, list):
-                    values[name] = tuple(BlockConfig(**block) for block in value)
-            return cls(**values)
-        except (TypeError, AttributeError, json.JSONDecodeError) as error:
-            raise ValueError(f"expected a detector configuration, got {text!r}: {error}") from error
 
 
 class DetectorOutput(NamedTuple):

@@ -9,9 +9,9 @@ from typing import Final
 import torch
 
 from training.data.sample import DatasetError
+from training.files import replacing
 from training.options import at_least
 from training.protocols.curves import draw_curves
-from training.protocols.files import replacing
 from training.protocols.predictor import load_predictor
 from training.protocols.registry import ALL, PROTOCOLS, ProtocolReport, run_protocol
 from training.protocols.report import format_report, report_as_json

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from training.files import replacing
 from training.metrics import auc, failure_rate
-from training.protocols.files import replacing
 from training.protocols.results import (
     Curves,
     ErrorCurves,

@@ -2,11 +2,11 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
 
+from tests.unit.training.fake_packs import write_pack
 from training import ablations
 from training.ablations import (
     ABLATIONS,
@@ -146,24 +146,6 @@ def test_a_budget_keeps_the_proportion_of_the_stages():
 # --- runs ---
 
 
-def write_pack(path, count, *, faces):
-    rng = np.random.default_rng(len(path.name))
-    encoded = [
-        cv2.imencode(".jpg", rng.integers(0, 256, (48, 48, 3)).astype(np.uint8))[1].ravel()
-        for _ in range(count)
-    ]
-    arrays = {
-        "jpeg": np.concatenate(encoded),
-        "offset": np.cumsum([0, *(len(one) for one in encoded)]),
-        "name": np.array([f"p{i}" for i in range(count)]),
-        "split": np.array(["val" if i < 2 else "train" for i in range(count)]),
-    }
-    if faces:
-        arrays["points98"] = rng.uniform(10, 38, (count, 98, 2)).astype(np.float32)
-        arrays["rotation"] = np.repeat(np.eye(3, dtype=np.float32)[None], count, axis=0)
-    np.savez(path, **arrays)
-
-
 def make_model():
     rng = np.random.default_rng(2)
     return LandmarkModel(
@@ -175,9 +157,9 @@ def make_model():
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("packs")
     for name in COMPACT.faces:
-        write_pack(folder / name, 4, faces=True)
-    write_pack(folder / COMPACT.backgrounds, 3, faces=False)
-    write_pack(folder / COMPACT.hard_negatives, 3, faces=False)
+        write_pack(folder / name, 4, faces=True, held_out=2)
+    write_pack(folder / COMPACT.backgrounds, 3, faces=False, held_out=2)
+    write_pack(folder / COMPACT.hard_negatives, 3, faces=False, held_out=2)
     model = make_model()
     np.savez(folder / "landmark_model.npz", mean=model.mean, basis=model.basis, std=model.std)
     return folder

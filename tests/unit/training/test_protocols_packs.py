@@ -9,6 +9,7 @@ import pytest
 from atpn_mobile.geometry import rotation_from_euler
 from atpn_mobile.testing import fake_face
 from atpn_mobile.types import HeadPose, Roi
+from tests.unit.training.fake_packs import write_pack
 from training.data.crops import LabelledFace, load_faces
 from training.data.packs import read_pack
 from training.data.sample import DatasetError
@@ -26,33 +27,15 @@ from training.protocols.results import NotRunError
 from training.protocols.sheets import SheetFace, contact_sheet, worst_and_random
 
 
-def write_pack(path, count, *, faces, size=48):
-    rng = np.random.default_rng(len(path.name))
-    encoded, offset = [], [0]
-    for _ in range(count):
-        _, data = cv2.imencode(".jpg", rng.integers(0, 256, (size, size, 3)).astype(np.uint8))
-        encoded.append(data.ravel())
-        offset.append(offset[-1] + data.size)
-    arrays = {
-        "jpeg": np.concatenate(encoded),
-        "offset": np.array(offset),
-        "name": np.array([f"p{i}" for i in range(count)]),
-        "split": np.array(["val"] * count),
-    }
-    if faces:
-        arrays["points98"] = rng.uniform(10, 38, (count, 98, 2)).astype(np.float32)
-        angles = np.radians([(20.0 * i, 5.0 * i, -8.0 * i) for i in range(count)])
-        arrays["rotation"] = np.stack([rotation_from_euler(*a) for a in angles]).astype(np.float32)
-    np.savez(path, **arrays)
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("packs")
+    angles = np.radians([(20.0 * i, 5.0 * i, -8.0 * i) for i in range(6)])
+    turned = np.stack([rotation_from_euler(*each) for each in angles])
     for name in FACE_PACKS:
-        write_pack(folder / name, 6, faces=True)
-    write_pack(folder / "backgrounds.npz", 3, faces=False)
-    write_pack(folder / "negatives_back_of_head.npz", 3, faces=False)
+        write_pack(folder / name, 6, faces=True, held_out=6, rotation=turned)
+    write_pack(folder / "backgrounds.npz", 3, faces=False, held_out=3)
+    write_pack(folder / "negatives_back_of_head.npz", 3, faces=False, held_out=3)
     return folder
 
 

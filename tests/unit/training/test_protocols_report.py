@@ -14,12 +14,12 @@ from atpn_mobile.preprocess import crop_tensor
 from atpn_mobile.types import Roi
 from training.__main__ import main
 from training.data.sample import DatasetError
+from training.files import replacing
 from training.metrics import precision_recall_curve, reliability_bins
 from training.network.asmnet import AsmNet
 from training.network.atpn import Atpn
 from training.network.detector import Detector
 from training.protocols.curves import draw_curves, wilson_interval
-from training.protocols.files import replacing
 from training.protocols.predictor import (
     NetworkPredictor,
     Prediction,

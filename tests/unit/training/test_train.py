@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from atpn_mobile.config import TrackerConfig
+from tests.unit.training.fake_packs import write_pack
 from training import __main__ as command
 from training.__main__ import main
 from training.asm import fit_shape_space
@@ -34,32 +35,13 @@ from training.train import (
 from training.weights import WeightsError, load_weights, read_weights, save_weights
 
 
-def write_pack(path, count, *, faces, size=48):
-    rng = np.random.default_rng(len(path.name))
-    encoded, offset = [], [0]
-    for _ in range(count):
-        _, data = cv2.imencode(".jpg", rng.integers(0, 256, (size, size, 3)).astype(np.uint8))
-        encoded.append(data.ravel())
-        offset.append(offset[-1] + data.size)
-    arrays = {
-        "jpeg": np.concatenate(encoded),
-        "offset": np.array(offset),
-        "name": np.array([f"p{i}" for i in range(count)]),
-        "split": np.array(["val" if i < 2 else "train" for i in range(count)]),
-    }
-    if faces:
-        arrays["points98"] = rng.uniform(10, 38, (count, 98, 2)).astype(np.float32)
-        arrays["rotation"] = np.repeat(np.eye(3, dtype=np.float32)[None], count, axis=0)
-    np.savez(path, **arrays)
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("packs")
     for name in COMPACT.faces:
-        write_pack(folder / name, 4, faces=True)
-    write_pack(folder / COMPACT.backgrounds, 3, faces=False)
-    write_pack(folder / COMPACT.hard_negatives, 3, faces=False)
+        write_pack(folder / name, 4, faces=True, held_out=2)
+    write_pack(folder / COMPACT.backgrounds, 3, faces=False, held_out=2)
+    write_pack(folder / COMPACT.hard_negatives, 3, faces=False, held_out=2)
     return folder
 
 
