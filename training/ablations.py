@@ -59,6 +59,7 @@ from training.recipes import (
     NO_MULTIVIEW,
     OWN_FEATURES,
     OWN_FEATURES_NO_HEATMAP,
+    RARE_POSES,
     SMOOTH_L1,
     STRONG_AUGMENT,
     WING,
@@ -143,6 +144,7 @@ ABLATIONS: Final[Mapping[Group, tuple[Ablation, ...]]] = MappingProxyType(
         "recipe": (
             Ablation(NO_AVERAGE, "without averaged weights"),
             Ablation(STRONG_AUGMENT, "with stretch, shear and shade"),
+            Ablation(RARE_POSES, "with rare poses more often"),
             Ablation(EQUAL_LABELS, "without label weights"),
             Ablation(SMOOTH_L1, "with smooth L1"),
             Ablation(WING, "with the wing loss"),

@@ -134,12 +134,23 @@ _STRONG = AugmentConfig(
     low_resolution=0.25,
 )
 
+_RARE_POSES: Final = 0.5  # exponent of ``pose_factors``
+
 LONG: Final = Recipe(
     name="long",
-    summary="compact, four times as long, with stronger augmentation",
+    summary="compact, eight times as long, with stronger augmentation and rare poses more often",
     stages=(
-        replace(_SHORT, crops=1_280_000, ema_decay=0.9995, data=CropConfig(augment=_STRONG)),
-        COMPACT.stages[1],
+        replace(
+            _SHORT,
+            crops=2_700_800,
+            ema_decay=0.9995,
+            data=CropConfig(augment=_STRONG, pose_balance=_RARE_POSES),
+        ),
+        replace(
+            COMPACT.stages[1],
+            crops=200_000,
+            data=CropConfig(negatives=0.5, pose_balance=_RARE_POSES),
+        ),
     ),
     faces=FACES,
 )
@@ -233,6 +244,11 @@ STRONG_AUGMENT: Final = _changed(
     "the augmentation of long: stretch, shear, shade, more occlusion",
     data=CropConfig(augment=_STRONG),
 )
+RARE_POSES: Final = _changed(
+    "rare_poses",
+    "faces of rare poses drawn more often",
+    data=CropConfig(pose_balance=_RARE_POSES),
+)
 EQUAL_LABELS: Final = replace(
     _ALIGNMENT,
     name="ablation_equal_labels",
@@ -245,7 +261,7 @@ WING: Final = _changed("wing", "wing loss of coordinates", landmark_loss="wing")
 ABLATIONS: Final = (
     *(ABLATION_FULL, NO_LOW_LEVEL, NO_MULTIVIEW, NO_COORDCONV),
     *(OWN_FEATURES, NO_HEATMAP, OWN_FEATURES_NO_HEATMAP),
-    *(NO_AVERAGE, STRONG_AUGMENT, EQUAL_LABELS, SMOOTH_L1, WING),
+    *(NO_AVERAGE, STRONG_AUGMENT, RARE_POSES, EQUAL_LABELS, SMOOTH_L1, WING),
 )
 
 RECIPES: Final = MappingProxyType(

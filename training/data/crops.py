@@ -34,6 +34,7 @@ from training.augment import (
     random_patch,
     random_warp,
 )
+from training.data.balance import pose_factors
 from training.data.sample import DatasetError, Sample
 from training.network.config import INPUT_SIZE
 
@@ -86,6 +87,7 @@ class CropConfig:
     hard_negatives: float = 0.25  # share of the negatives that are backs of heads
     shifted_negatives: float = 0.4  # share of the negatives cut beside a face, IoU below max_iou
     max_iou: float = 0.3  # between a shifted negative's region and the face's (the paper's bound)
+    pose_balance: float = 0.0  # exponent of ``pose_factors``: 0 draws all faces of a source alike
 
 
 def label_weight(
@@ -277,6 +279,7 @@ class CropDataset(Dataset[Crop]):
         self.config, self.length, self.seed, self.size = config, length, seed, size
         share = np.array([len(source.faces) * source.weight for source in sources])
         self.cumulative = np.cumsum(share / share.sum())
+        self.faces_cumulative = _faces_cumulative(sources, config.pose_balance)
 
     def __len__(self) -> int:
         """Number of crops."""
@@ -291,8 +294,12 @@ class CropDataset(Dataset[Crop]):
 
     def _face(self, rng: Generator) -> LabelledFace:
         which = int(np.searchsorted(self.cumulative, rng.random(), side="right"))
-        faces = self.sources[min(which, len(self.sources) - 1)].faces
-        return faces[int(rng.integers(len(faces)))]
+        which = min(which, len(self.sources) - 1)
+        faces = self.sources[which].faces
+        if self.faces_cumulative is None:
+            return faces[int(rng.integers(len(faces)))]
+        place = int(np.searchsorted(self.faces_cumulative[which], rng.random(), side="right"))
+        return faces[min(place, len(faces) - 1)]
 
     def _background(self, rng: Generator) -> Frame:
         return self.backgrounds[int(rng.integers(len(self.backgrounds)))]
@@ -369,6 +376,20 @@ class CropDataset(Dataset[Crop]):
                 placement = Placement(roi, mirrored=False, warp=None)
                 return self._fill_outside(crop, face.image.shape, placement, rng)
         return random_patch(self._background(rng), self.size, rng)
+
+
+def _faces_cumulative(
+    sources: Sequence[FaceSource], pose_balance: float
+) -> list[NDArray[np.float64]] | None:
+    """Per source the cumulative share of its faces; None where all count alike."""
+    if pose_balance == 0.0:
+        return None
+    factors = pose_factors(
+        [[face.rotation for face in source.faces] for source in sources],
+        [source.weight for source in sources],
+        pose_balance,
+    )
+    return [np.cumsum(one / one.sum()) for one in factors]
 
 
 def limit_worker_threads(_: int) -> None:

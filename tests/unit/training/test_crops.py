@@ -180,6 +180,22 @@ def test_sources_are_drawn_by_weight():
     assert 0.67 < with_rotation < 0.83
 
 
+def test_rare_poses_are_drawn_more_often_where_asked_for():
+    def dark(pitch):
+        rotation = rotation_from_euler(0.0, pitch, 0.0).astype(np.float32)
+        picture = np.full_like(make_face().image, 0 if pitch else 255)
+        return replace(make_face(), image=picture, rotation=rotation)
+
+    faces = [dark(0.0)] * 15 + [dark(-0.6)]
+    shares = []
+    for balance in (0.0, 0.5):
+        config = CropConfig(augment=NO_AUGMENT, pose_balance=balance)
+        crops = CropDataset([FaceSource(faces, 1.0)], [BACKGROUND], [], config, length=400, seed=2)
+        shares.append(np.mean([crops[i].image.mean() < 100 for i in range(400)]))
+    assert shares[0] == pytest.approx(1 / 16, abs=0.04)
+    assert shares[1] == pytest.approx(4 / 19, abs=0.05)  # 15^0.5 is close to 4
+
+
 def test_outside_is_filled_with_background():
     config = CropConfig(AugmentConfig(background=1.0, channels=0.0, flip=0.0))
     face = make_face(60)
