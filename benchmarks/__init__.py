@@ -1,0 +1,1 @@
+"""What the models cost: counts, host times, ARM instructions, and estimates for phones."""
