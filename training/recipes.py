@@ -143,6 +143,7 @@ LONG: Final = Recipe(
         replace(
             _SHORT,
             crops=2_700_800,
+            learning_rate=0.0012,  # at 0.002 the loss jumped up twice, and took long to fall again
             ema_decay=0.9995,
             data=CropConfig(augment=_STRONG, pose_balance=_RARE_POSES),
         ),
