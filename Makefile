@@ -2,7 +2,7 @@
 # pyproject.toml or the set-up changed.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check lint types imports format models build clean distclean
+.PHONY: help setup demo test check lint types imports format models arm-test build clean distclean
 
 DEV := .venv
 DEMO := .venv-demo
@@ -47,6 +47,12 @@ models: $(DEV)/.ready ## Export the files that models/ carries, and verify them 
 	@$(BIN)/python -m converters export --all --shipped --out models
 	@$(BIN)/python -m converters verify
 
+.arm/versions.json: benchmarks/arm/install.sh
+	@benchmarks/arm/install.sh .arm
+
+arm-test: $(DEV)/.ready .arm/versions.json ## Run on emulated ARM cores: counts, outputs (10 minutes; 210 MB once)
+	@$(BIN)/python -m pytest tests/arm $(PYTEST_ARGS)
+
 build: $(DEV)/.ready ## Build the wheel and the source archive into dist/
 	@$(BIN)/python -m build --no-isolation --outdir dist
 
@@ -55,7 +61,7 @@ clean: ## Remove results, builds and caches; keep the environments
 	@find . -path './.venv*' -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## Remove the environments too
-	@rm -rf $(DEV) $(DEMO)
+	@rm -rf $(DEV) $(DEMO) .arm
 
 $(DEV)/.ready: pyproject.toml scripts/setup.sh
 	@scripts/setup.sh dev

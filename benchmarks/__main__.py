@@ -2,8 +2,22 @@
 
 import sys
 
-from benchmarks import compare, macs, report
+from benchmarks import compare, estimate, latency, macs, report
+from benchmarks.arm import command as arm
 from benchmarks.cli import run_commands
+from benchmarks.device import command as device
 
 if __name__ == "__main__":
-    sys.exit(run_commands({"macs": macs, "report": report, "compare": compare}))
+    sys.exit(
+        run_commands(
+            {
+                "macs": macs,
+                "latency": latency,
+                "arm": arm,
+                "estimate": estimate,
+                "device": device,
+                "report": report,
+                "compare": compare,
+            }
+        )
+    )
