@@ -14,7 +14,7 @@ import numpy as np
 
 from atpn_mobile.config import DetectorConfig
 from atpn_mobile.decode import decode_detections
-from atpn_mobile.manifest import InputSpec
+from atpn_mobile.manifest import InputSpec, ModelSpec
 from atpn_mobile.preprocess import letterbox_tensor, to_tensor
 from atpn_mobile.types import FloatArray, Frame
 from converters.errors import ParityError
@@ -49,16 +49,17 @@ class AlignmentAccuracy:
     Attributes:
         nme_percent: by pack, mean NME of 98 points, % of the outer-eye distance.
         pose_mae_deg: mean absolute error of the three angles on rendered heads, degrees.
-        true_accept: share of the faces whose presence reaches the gate.
+        true_accept: share of the faces whose presence reaches the gate; None, as the two below,
+            where the network gives no presence.
         false_accept: share of the crops without a face whose presence reaches it.
         presence: (N,) float32, of every crop of the presence test.
     """
 
     nme_percent: Mapping[str, float]
     pose_mae_deg: float
-    true_accept: float
-    false_accept: float
-    presence: FloatArray
+    true_accept: float | None = None
+    false_accept: float | None = None
+    presence: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,37 +69,39 @@ class AlignmentLoss:
     Attributes:
         nme_increase_percent: by pack, relative increase of the NME, %.
         pose_increase_deg: increase of the mean absolute error of the angles, degrees.
-        presence_agreement: share of crops on whose presence at the gate both decide alike.
+        presence_agreement: share of crops on whose presence at the gate both decide alike; None
+            where they give no presence.
     """
 
     nme_increase_percent: Mapping[str, float]
     pose_increase_deg: float
-    presence_agreement: float
+    presence_agreement: float | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _AlignmentData:
     crops: Mapping[str, Sequence[Crop]]
-    presence: PresenceSet
+    presence: PresenceSet | None
 
 
-def measure_alignment(network: Network, spec: InputSpec, data: Path) -> AlignmentAccuracy:
+def measure_alignment(network: Network, spec: ModelSpec, data: Path) -> AlignmentAccuracy:
     """Measure an alignment network.
 
     Args:
         network: a backend, or a reference.
-        spec: what it takes; decides the layout.
-        data: folder of packs. They are decoded once per process.
+        spec: what it takes, which decides resolution and layout of the crops, and what it gives.
+        data: folder of packs. They are decoded once for all networks of one resolution in a row.
 
     Raises:
         DatasetError: a pack is missing or damaged.
         ModelMismatchError: the network takes something else than ``spec``.
     """
-    held_out = _alignment_data(data.resolve())
+    gives_presence = any(output.name == "presence" for output in spec.outputs)
+    held_out = _alignment_data(data.resolve(), spec.input.resolution, gives_presence)
     nme: dict[str, float] = {}
     pose = float("nan")
     for name, crops in held_out.crops.items():
-        outputs = [_run(network, spec, crop.image) for crop in crops]
+        outputs = [_run(network, spec.input, crop.image) for crop in crops]
         predicted = np.concatenate([output["landmarks"] for output in outputs])
         truth = np.stack([crop.landmarks for crop in crops])
         nme[name] = float(nme_percent(predicted, truth).mean())
@@ -107,8 +110,10 @@ def measure_alignment(network: Network, spec: InputSpec, data: Path) -> Alignmen
             rotations = np.stack([crop.rotation for crop in crops])
             pose = pose_mae_deg(rotations_from_angles(angles), rotations).mean_deg
     test = held_out.presence
+    if test is None:
+        return AlignmentAccuracy(nme, pose)
     presence = np.array(
-        [_run(network, spec, image)["presence"].item() for image in test.images], np.float32
+        [_run(network, spec.input, image)["presence"].item() for image in test.images], np.float32
     )
     accepted = presence >= GATE
     return AlignmentAccuracy(
@@ -122,14 +127,16 @@ def measure_alignment(network: Network, spec: InputSpec, data: Path) -> Alignmen
 
 def compare_alignment(reference: AlignmentAccuracy, converted: AlignmentAccuracy) -> AlignmentLoss:
     """What the converted network lost, both measured on the same data."""
-    alike = (reference.presence >= GATE) == (converted.presence >= GATE)
+    agreement = None
+    if reference.presence is not None and converted.presence is not None:
+        agreement = float(((reference.presence >= GATE) == (converted.presence >= GATE)).mean())
     return AlignmentLoss(
         {
             name: 100.0 * (converted.nme_percent[name] / before - 1.0)
             for name, before in reference.nme_percent.items()
         },
         converted.pose_mae_deg - reference.pose_mae_deg,
-        float(alike.mean()),
+        agreement,
     )
 
 
@@ -144,9 +151,10 @@ def require_accuracy(loss: AlignmentLoss) -> None:
         for name, increase in loss.nme_increase_percent.items()
         if not increase <= MAX_NME_INCREASE_PERCENT  # so that NaN is broken too
     ]
-    if not loss.presence_agreement >= MIN_PRESENCE_AGREEMENT:
+    alike = loss.presence_agreement
+    if alike is not None and not alike >= MIN_PRESENCE_AGREEMENT:
         broken.append(
-            f"presence decisions alike on {100.0 * loss.presence_agreement:.2f} % (at least "
+            f"presence decisions alike on {100.0 * alike:.2f} % (at least "
             f"{100.0 * MIN_PRESENCE_AGREEMENT:g} %)"
         )
     if broken:
@@ -184,11 +192,13 @@ def _detect(network: Network, spec: InputSpec, frame: Frame) -> tuple[FloatArray
 
 
 @lru_cache(maxsize=1)
-def _alignment_data(data: Path) -> _AlignmentData:
+def _alignment_data(data: Path, size: int, with_presence: bool) -> _AlignmentData:
     packs = load_val_faces(data)
-    crops = {name: plain_crops(faces) for name, faces in packs.items()}
+    crops = {name: plain_crops(faces, size) for name, faces in packs.items()}
+    if not with_presence:
+        return _AlignmentData(crops, None)
     everyone = [face for faces in packs.values() for face in faces]
-    return _AlignmentData(crops, presence_set(everyone, data))
+    return _AlignmentData(crops, presence_set(everyone, data, size=size))
 
 
 @lru_cache(maxsize=1)

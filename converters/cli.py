@@ -12,7 +12,7 @@ from converters.convert import Conversion, convert
 from converters.errors import ConversionError, MissingToolError, RequestError
 from converters.held_out import HeldOutData
 from converters.metrics import METRICS_NAME, read_metrics
-from converters.models import MODELS, Reference, find_model, load_reference
+from converters.models import MODELS, Reference, ReferenceModel, find_model, load_reference
 from converters.publish import publish
 from converters.report import format_rows
 from converters.targets import TARGETS, Source, Target, select_targets, to_dynamic_onnx
@@ -70,8 +70,11 @@ def _parser() -> argparse.ArgumentParser:
         "export", help="convert, compare, write files and manifest", epilog=_EPILOG
     )
     which = export.add_mutually_exclusive_group(required=True)
-    which.add_argument("--all", action="store_true", help="every model")
+    which.add_argument("--all", action="store_true", help="every model of the product")
     which.add_argument("--model", choices=list(MODELS), help="one model")
+    export.add_argument(
+        "--baselines", action="store_true", help="with --all: also the networks it is compared with"
+    )
     export.add_argument(
         "--shipped", action="store_true", help="only the files that the repository carries"
     )
@@ -152,10 +155,18 @@ def _export_targets(options: argparse.Namespace) -> list[Target]:
 
 
 def _references(options: argparse.Namespace) -> list[Reference]:
+    models = _export_models(options)
     if options.weights is not None:
         return [load_reference(find_model(_the_model(options)), options.weights)]
-    models = list(MODELS.values()) if options.all else [find_model(options.model)]
     return [load_reference(model, options.weights_dir / model.weights_name) for model in models]
+
+
+def _export_models(options: argparse.Namespace) -> list[ReferenceModel]:
+    if options.baselines and not options.all:
+        raise RequestError("expected --all with --baselines: --model NAME names any one network")
+    if not options.all:
+        return [find_model(options.model)]
+    return [one for one in MODELS.values() if options.baselines or not one.is_baseline]
 
 
 def _the_model(options: argparse.Namespace) -> str:

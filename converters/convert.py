@@ -6,9 +6,16 @@ from dataclasses import dataclass
 
 from atpn_mobile.errors import AtpnError
 from atpn_mobile.manifest import Contents, contents_size
-from converters.errors import ConversionError, ParityError
+from converters.errors import ConversionError
 from converters.models import Reference
-from converters.parity import LIMITS, ParityReport, compare, parity_inputs, require_parity
+from converters.parity import (
+    ParityReport,
+    compare,
+    describe_scaling,
+    find_limits,
+    parity_inputs,
+    require_parity,
+)
 from converters.targets import Source, Target, version_of
 
 Progress = Callable[[str], None]
@@ -83,16 +90,16 @@ def measure(reference: Reference, target: Target, contents: Contents) -> ParityR
         AtpnError: one of them cannot run the model.
     """
     model = reference.model
-    limits = LIMITS.get((target.precision, model.task))
-    if limits is None:
-        raise ParityError(f"expected limits for {model.task} in {target.precision}, there are none")
+    limits = find_limits(target.precision, model.task, is_baseline=model.is_baseline)
     inputs = parity_inputs(model.task, model.input)
+    scaling = describe_scaling(inputs, model.input)
     torch = f"float32 (torch {version_of('torch')})"
     reports = []
     with ExitStack() as stack:
         for runner in target.run(contents, target.spec(model.spec)):
             stack.callback(runner.backend.close)
-            compared = f"{target.name} ({runner.description}) with {torch}"
+            parts = [f"{target.name} ({runner.description}) with {torch}", scaling]
+            compared = ", ".join(part for part in parts if part)
             report = compare(reference, runner.backend, model.task, model.spec, inputs, compared)
             require_parity(report, limits)
             reports.append(report)

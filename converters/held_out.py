@@ -64,7 +64,7 @@ class HeldOutData:
                 after.false_boxes + after.false_heads - before.false_boxes - before.false_heads,
             )
         loss = compare_alignment(
-            self._aligner(reference), measure_alignment(backend, backend.spec.input, self._data)
+            self._aligner(reference), measure_alignment(backend, backend.spec, self._data)
         )
         require_accuracy(loss)
         return loss
@@ -72,7 +72,7 @@ class HeldOutData:
     def _aligner(self, reference: Reference) -> AlignmentAccuracy:
         key = reference.weights_sha256
         if key not in self._alignment:
-            self._alignment[key] = measure_alignment(reference, reference.model.input, self._data)
+            self._alignment[key] = measure_alignment(reference, reference.model.spec, self._data)
         return self._alignment[key]
 
     def _detector(self, reference: Reference) -> OperatingPoint:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -21,12 +21,14 @@ LICENSE: Final = (
     "Code: Apache-2.0. Weights: research and non-commercial use only, because of the terms of the "
     "training data."
 )
-TRAINING_DATA: Final = (
+_TRAINING_DATA: Final = (
     "HELEN training photographs with 300-W annotations (iBUG: research, non-commercial); frames of "
     "YouTube Faces (research); photographs of faces from the press and the web with machine labels "
-    "(collections under Apache-2.0 and MIT); heads rendered for this project from CC0 assets, from "
-    "behind as negatives; backgrounds from Urban100, CamVid, BSDS500 and a day/night collection"
+    "(collections under Apache-2.0 and MIT); heads rendered for this project from CC0 assets"
+    "{negatives}; backgrounds from Urban100, CamVid, BSDS500 and a day/night collection"
 )
+TRAINING_DATA: Final = _TRAINING_DATA.format(negatives=", from behind as negatives")
+FACE_TRAINING_DATA: Final = _TRAINING_DATA.format(negatives="")  # of networks without presence
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class ReferenceModel:
         license: of the weights.
         training_data: what they were trained on.
         build: makes the network from the description that its weights file carries.
+        is_baseline: whether it is there to be compared with and no part of the product: it is
+            exported when it is asked for.
     """
 
     name: str
@@ -54,6 +58,7 @@ class ReferenceModel:
     license: str
     training_data: str
     build: Callable[[Mapping[str, object]], nn.Module]
+    is_baseline: bool = False
 
     @property
     def spec(self) -> ModelSpec:
@@ -102,13 +107,18 @@ class Reference:
         return count_modules(self.network, torch.zeros(self.model.input.shape))["total"]
 
 
-def _build_atpn(description: Mapping[str, object]) -> nn.Module:
-    from training.network.variants import network_from_description
+def _builder(name: str) -> Callable[[Mapping[str, object]], nn.Module]:
+    """What makes a network that gives landmarks; a state dict, which says nothing, is its own."""
 
-    name = description.get("network", "atpn")
-    if name != "atpn":
-        raise ValueError(f"expected the weights of 'atpn', the file says {name!r}")
-    return network_from_description(description)
+    def build(description: Mapping[str, object]) -> nn.Module:
+        from training.network.variants import network_from_description
+
+        found = description.get("network", name)
+        if found != name:
+            raise ValueError(f"expected the weights of {name!r}, the file says {found!r}")
+        return network_from_description({**description, "network": name})
+
+    return build
 
 
 def _build_detector(description: Mapping[str, object]) -> nn.Module:
@@ -136,7 +146,7 @@ ATPN: Final = ReferenceModel(
     landmark_scheme="wflw98",
     license=LICENSE,
     training_data=TRAINING_DATA,
-    build=_build_atpn,
+    build=_builder("atpn"),
 )
 
 DETECTOR: Final = ReferenceModel(
@@ -159,7 +169,26 @@ DETECTOR: Final = ReferenceModel(
     build=_build_detector,
 )
 
-MODELS: Final = MappingProxyType({model.name: model for model in (ATPN, DETECTOR)})
+
+def _baseline(name: str) -> ReferenceModel:
+    """A network of ASMNet's paper: landmarks and pose from a crop of 224 x 224, no presence."""
+    return replace(
+        ATPN,
+        name=name,
+        input=InputSpec("image", (1, 3, 224, 224), "NCHW"),
+        outputs=tuple(output for output in ATPN.outputs if output.name != "presence"),
+        training_data=FACE_TRAINING_DATA,
+        build=_builder(name),
+        is_baseline=True,
+    )
+
+
+ASMNET: Final = _baseline("asmnet")
+MOBILENETV2: Final = _baseline("mobilenetv2")
+
+MODELS: Final = MappingProxyType(
+    {model.name: model for model in (ATPN, DETECTOR, ASMNET, MOBILENETV2)}
+)
 
 
 def find_model(name: str) -> ReferenceModel:

@@ -118,7 +118,11 @@ def _describe(
         size_bytes=contents_size(conversion.contents),
         input=target.input(model.input) if target.layout != model.input.layout else None,
         parity={
-            **{key: _rounded(value) for key, value in asdict(conversion.parity).items()},
+            **{
+                key: _rounded(value)
+                for key, value in asdict(conversion.parity).items()
+                if value is not None  # of an output that the network does not have
+            },
             "reference_sha256": reference.weights_sha256,
             **(
                 {"calibration_sha256": conversion.calibration_sha256}

@@ -55,8 +55,9 @@ class _Plan:
     Attributes:
         graph: the network, the hard-swishes in integers taken apart.
         integers: outputs of the operations that are.
-        rectified: output of such an operation -> output of the ReLU after it, which rounding to
-            uint8 does on its own.
+        rectified: output of such an operation -> output of the ReLU or Clip after it, which
+            rounding to uint8 does on its own.
+        bounds: of those outputs; a range does not go beyond.
         tensors: everything computed that is held in eight bits.
         gates: those of them that are hard sigmoids, 0..1.
         exact: those of them whose range the picture's own range gives.
@@ -65,6 +66,7 @@ class _Plan:
     graph: Graph
     integers: frozenset[str]
     rectified: Mapping[str, str]
+    bounds: Mapping[str, Range]
     tensors: frozenset[str]
     gates: frozenset[str]
     exact: frozenset[str]
@@ -98,6 +100,8 @@ def to_onnx_int8(
         raise ConversionError(f"expected layers of {graph.name!r} to compute in int8, got none")
     measured = plan.tensors - plan.gates
     ranges = activation_ranges(model, calibration, measured, plan.exact)
+    for name, (low, high) in plan.bounds.items():
+        ranges[name] = max(ranges[name][0], low), min(ranges[name][1], high)
     ranges |= dict.fromkeys(plan.gates, GATE_RANGE)
     return _write(plan, ranges, options)
 
@@ -112,21 +116,25 @@ def _plan(graph: Graph, options: OnnxInt8Options) -> _Plan:
     for node in graph.nodes:
         for name in node.inputs:
             readers.setdefault(name, []).append(node)
-    integers, rectified, tensors = set[str](), dict[str, str](), set[str]()
+    integers, tensors = set[str](), set[str]()
+    rectified, bounded = dict[str, str](), dict[str, Range]()
     for node in graph.nodes:
         if node.output in floats or not _has_integer_kernel(graph, node, tensors):
             continue
         integers.add(node.output)
         after = readers.get(node.output, [])
         result = node.output
-        if [one.op for one in after] == ["Relu"] and result not in graph.outputs:
+        bounds = _bounds(graph, after[0]) if len(after) == 1 else None
+        if bounds is not None and result not in graph.outputs:
             rectified[result] = result = after[0].output
+            bounded[result] = bounds
         tensors |= {*_pictures(graph, node), result}
     gates = {node.output for node in graph.nodes if node.op == "HardSigmoid"}
     return _Plan(
         graph,
         frozenset(integers),
         MappingProxyType(rectified),
+        MappingProxyType(bounded),
         frozenset(tensors),
         frozenset(gates & integers),
         frozenset(exact & tensors),
@@ -160,6 +168,20 @@ def _has_integer_kernel(graph: Graph, node: Node, tensors: set[str]) -> bool:
         if not np.allclose(slope, _HARD_SIGMOID, _SLOPE_TOLERANCE):
             return False
     return not tensors.isdisjoint(node.inputs)  # worth it where something is in eight bits anyway
+
+
+def _bounds(graph: Graph, node: Node) -> Range | None:
+    """The bounds of a node that does no more than cut off its input there.
+
+    None for any other node, and where 0 is out of bounds, which is in every range of uint8.
+    """
+    if node.op == "Relu":
+        return 0.0, np.inf
+    if node.op != "Clip":
+        return None
+    low = graph.constant(node, 1).item() if node.has_input(1) else -np.inf
+    high = graph.constant(node, 2).item() if node.has_input(2) else np.inf
+    return (low, high) if low <= 0.0 <= high else None
 
 
 def _pictures(graph: Graph, node: Node) -> tuple[str, ...]:

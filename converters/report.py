@@ -43,10 +43,13 @@ def _cell(key: str, value: Any) -> str:  # noqa: ANN401
 def format_parity(report: ParityReport) -> str:
     """A report in one line: the largest differences on pictures."""
     if isinstance(report, AlignmentParity):
-        return (
-            f"landmarks {report.landmarks_max_percent:.2g} % of the face, pose "
-            f"{report.pose_max_deg:.2g} deg, presence {report.presence_max:.2g}"
-        )
+        parts = [
+            f"landmarks {report.landmarks_max_percent:.2g} % of the face",
+            f"pose {report.pose_max_deg:.2g} deg",
+        ]
+        if report.presence_max is not None:
+            parts.append(f"presence {report.presence_max:.2g}")
+        return ", ".join(parts)
     return (
         f"found boxes {report.found_boxes_max_percent:.2g} % of the input, scores "
         f"{report.scores_max:.2g}"
@@ -57,10 +60,10 @@ def format_loss(loss: Loss) -> str:
     """A loss on held-out data in one line."""
     if isinstance(loss, AlignmentLoss):
         worst = max(loss.nme_increase_percent.values())
-        return (
-            f"NME {worst:+.1f} %, pose {loss.pose_increase_deg:+.2f} deg, presence alike "
-            f"{100.0 * loss.presence_agreement:.2f} %"
-        )
+        parts = [f"NME {worst:+.1f} %", f"pose {loss.pose_increase_deg:+.2f} deg"]
+        if loss.presence_agreement is not None:
+            parts.append(f"presence alike {100.0 * loss.presence_agreement:.2f} %")
+        return ", ".join(parts)
     return (
         f"recall {loss.recall_large:+.3f}, small {loss.recall_small:+.3f}, "
         f"false boxes {loss.false_boxes:+d}"

@@ -20,11 +20,11 @@ from converters.models import ReferenceModel
 PRECISIONS: Final = ("float32", "float16", *COMPRESSIONS)
 AUTHOR: Final = "The atpn-mobile developers"
 
-_SUMMARY: Final[Mapping[Task, str]] = MappingProxyType(
+_GIVEN: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "alignment": "98 facial landmarks, the head pose and whether there is a face, from a "
-        "square picture of one face.",
-        "detection": "Boxes and scores of faces in a square picture.",
+        "landmarks": "98 facial landmarks",
+        "pose": "the head pose",
+        "presence": "whether there is a face",
     }
 )
 _PICTURE: Final[Mapping[Task, str]] = MappingProxyType(
@@ -123,7 +123,7 @@ def _describe(description: Any, model: ReferenceModel, precision: str) -> None: 
     """Write what Xcode shows; the date and the tools go: the project's manifest names the tools."""
     metadata = description.metadata
     metadata.Clear()
-    metadata.shortDescription = _SUMMARY[model.task]
+    metadata.shortDescription = _summary(model)
     metadata.author = AUTHOR
     metadata.license = model.license
     metadata.versionString = model.version
@@ -136,3 +136,11 @@ def _describe(description: Any, model: ReferenceModel, precision: str) -> None: 
     picture.shortDescription = f"{_PICTURE[model.task]}, {side} x {side} pixels"
     for feature, output in zip(description.output, model.outputs, strict=True):
         feature.shortDescription = output.meaning
+
+
+def _summary(model: ReferenceModel) -> str:
+    if model.task == "detection":
+        return "Boxes and scores of faces in a square picture."
+    *others, last = (_GIVEN.get(output.name, output.name) for output in model.outputs)
+    given = f"{', '.join(others)} and {last}" if others else last
+    return f"{given}, from a square picture of one face."

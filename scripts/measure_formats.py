@@ -1,24 +1,26 @@
-"""Export every format and precision, measure what each lost, and write the README's table.
+"""Export every format and precision, measure what each lost, and write the tables.
 
     python scripts/measure_formats.py --data DIR [--out exported] [--report report.json]
 
 Exports into ``--out``, and runs ``python -m converters verify --data DIR`` on it (half an hour),
 unless its JSON is given as ``--report``; of several, a later one replaces a file's earlier
-numbers, and what none of them measured on held-out data stays empty.
+numbers, and what none of them measured on held-out data stays empty. The networks that ATPN is
+compared with have a table of their own in models/README.md, where their weights lie in models/.
 """
 
 import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from measure_models import ROOT, fill
+from measure_models import NETWORKS, ROOT, fill
 
 sys.path.insert(0, str(ROOT))
 
+from converters.models import MODELS
 from converters.targets import TARGETS, Target
 
 RUNTIMES = {"onnx": "ONNX Runtime", "tflite": "LiteRT", "coreml": "Core ML"}
@@ -33,14 +35,16 @@ def run(*arguments: str) -> str:
 def report(data: Path, out: Path) -> list[dict[str, Any]]:
     """Export, verify, measure."""
     run("export", "--all", "--out", str(out))
+    for model in MODELS.values():
+        if model.is_baseline and (ROOT / "models" / model.weights_name).is_file():
+            run("export", "--model", model.name, "--out", str(out))
     arguments = ["--models", str(out), "--weights-dir", "models", "--data", str(data), "--json"]
     rows: list[dict[str, Any]] = json.loads(run("verify", *arguments))
     return rows
 
 
-def table(rows: Sequence[dict[str, Any]], sizes: dict[str, int]) -> str:
-    """One line per format and precision, both networks."""
-    by_name = {Path(row["file"]).name: row for row in rows}
+def table(by_name: Mapping[str, dict[str, Any]], sizes: Mapping[str, int]) -> str:
+    """One line per format and precision, both networks of the product."""
     columns = ["format", "precision", "ATPN", "moved", "NME", "alike", "detector", "recall"]
     headings = {"moved": "landmarks moved, mean / max", "alike": "decisions alike"}
     heading = " | ".join(headings.get(column, column) for column in columns)
@@ -48,25 +52,61 @@ def table(rows: Sequence[dict[str, Any]], sizes: dict[str, int]) -> str:
     return "\n".join([*lines, *(line(target, by_name, sizes) for target in TARGETS)])
 
 
-def line(target: Target, rows: dict[str, dict[str, Any]], sizes: dict[str, int]) -> str:
+def line(target: Target, rows: Mapping[str, dict[str, Any]], sizes: Mapping[str, int]) -> str:
     """What was measured on the files of a target."""
-    names = [target.file_name(model) for model in ("atpn", "detector")]
-    atpn, detector = (rows[name] for name in names)
-    if atpn["status"] != "ok" or detector["status"] != "ok":
-        raise SystemExit(f"expected files that are ok, got {atpn} and {detector}")
-    parity, loss, found = atpn["parity"], atpn.get("loss"), detector.get("loss")
+    atpn, detector = (target.file_name(model) for model in ("atpn", "detector"))
+    loss, found = measured(rows, atpn).get("loss"), measured(rows, detector).get("loss")
     bold = "**" if target.shipped else ""
     cells = [
         RUNTIMES[target.runtime],
         f"{bold}{target.precision}{bold}",
-        f"{sizes[names[0]] / 1e6:.2f} MB",
-        f"{parity['landmarks_mean_percent']:.2g} / {parity['landmarks_max_percent']:.2g} %",
-        f"{signed(max(loss['nme_increase_percent'].values()))} %" if loss else "",
+        *landmark_cells(atpn, rows, sizes),
         f"{100 * loss['presence_agreement']:.2f} %" if loss else "",
-        f"{sizes[names[1]] / 1e6:.2f} MB",
+        f"{sizes[detector] / 1e6:.2f} MB",
         f"{signed(100 * found['recall_large'])} %" if found else "",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def baselines_table(by_name: Mapping[str, dict[str, Any]], sizes: Mapping[str, int]) -> str:
+    """One line per format and precision, the networks that were exported beside the product's."""
+    known = [model.name for model in MODELS.values() if model.is_baseline]
+    names = [name for name in known if TARGETS[0].file_name(name) in by_name]
+    missing = [f"`models/{name}.safetensors`" for name in known if name not in names]
+    note = f"Not exported, for want of weights: {', '.join(missing)}." if missing else ""
+    if not names:
+        return note
+    columns = [f"{NETWORKS[name]} | moved, mean / max | NME" for name in names]
+    lines = [
+        f"| format | precision | {' | '.join(columns)} |",
+        f"|---|---|{'---:|---:|---:|' * len(names)}",
+    ]
+    for target in TARGETS:
+        cells = [RUNTIMES[target.runtime], target.precision]
+        for name in names:
+            cells += landmark_cells(target.file_name(name), by_name, sizes)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, *(["", note] if note else [])])
+
+
+def landmark_cells(
+    name: str, rows: Mapping[str, dict[str, Any]], sizes: Mapping[str, int]
+) -> list[str]:
+    """Size of a file of landmarks, how far they moved, and their relative loss."""
+    row = measured(rows, name)
+    parity, loss = row["parity"], row.get("loss")
+    return [
+        f"{sizes[name] / 1e6:.2f} MB",
+        f"{parity['landmarks_mean_percent']:.2g} / {parity['landmarks_max_percent']:.2g} %",
+        f"{signed(max(loss['nme_increase_percent'].values()))} %" if loss else "",
+    ]
+
+
+def measured(rows: Mapping[str, dict[str, Any]], name: str) -> dict[str, Any]:
+    """The row of a file that is what it should be."""
+    if name not in rows or rows[name]["status"] != "ok":
+        raise SystemExit(f"expected {name} to be ok, got {rows.get(name)}")
+    return rows[name]
 
 
 def signed(value: float) -> str:
@@ -95,7 +135,12 @@ def main() -> None:
         for model in manifest["models"]
         for artifact in model["artifacts"]
     }
-    fill(ROOT / "README.md", "formats", table(rows, sizes), script="measure_formats")
+    by_name = {Path(row["file"]).name: row for row in rows}
+    for page, name, text in (
+        (ROOT / "README.md", "formats", table(by_name, sizes)),
+        (ROOT / "models" / "README.md", "baseline formats", baselines_table(by_name, sizes)),
+    ):
+        fill(page, name, text, script="measure_formats")
 
 
 if __name__ == "__main__":

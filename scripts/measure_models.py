@@ -2,20 +2,27 @@
 
     python scripts/measure_models.py --data DIR
 
-runs the two evaluations below, writes models/metrics.json (the export copies it into the manifest)
-and fills the tables between the markers of models/README.md and README.md.
+runs the evaluations below, writes models/metrics.json (the export copies it into the manifest) and
+fills the tables between the markers of models/README.md and README.md. The networks that ATPN is
+compared with are measured where their weights lie in models/.
 """
 
 import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from converters.models import ASMNET, ATPN, MOBILENETV2, load_reference
+from training.network.macs import Counts
+
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ROOT / "models"
+NETWORKS = {ATPN.name: "ATPN", ASMNET.name: "ASMNet", MOBILENETV2.name: "MobileNetV2"}
 COMMAND = "python -m training evaluate --weights models/{model}.safetensors --data DIR"
 BEGIN, END = "<!-- {name}: written by scripts/{script}.py -->", "<!-- end of {name} -->"
 
@@ -60,7 +67,7 @@ PRESENCE_MEASURES = {
 
 
 def alignment_rows(report: Mapping[str, Mapping[str, float]]) -> list[Row]:
-    """Measurements of ATPN, from the JSON of its evaluation."""
+    """Measurements of a network of landmarks, from the JSON of its evaluation."""
     face_sets = {
         pack: text.format(faces=report[f"landmarks {pack}"]["faces"])
         for pack, text in FACE_SETS.items()
@@ -76,11 +83,12 @@ def alignment_rows(report: Mapping[str, Mapping[str, float]]) -> list[Row]:
         Row(f"{angle}, mean absolute error", pose[key], "deg", synthetic)
         for key, angle in POSE_MEASURES.items()
     ]
-    presence = report["presence"]
-    rows += [
-        Row(name.format(gate=f"{presence['gate']:g}"), presence[key], "share", PRESENCE_DATA)
-        for key, name in PRESENCE_MEASURES.items()
-    ]
+    presence = report.get("presence")
+    if presence is not None:
+        rows += [
+            Row(name.format(gate=f"{presence['gate']:g}"), presence[key], "share", PRESENCE_DATA)
+            for key, name in PRESENCE_MEASURES.items()
+        ]
     return rows
 
 
@@ -156,13 +164,57 @@ def summary(rows: Mapping[str, Sequence[Row]]) -> str:
     return table(chosen)
 
 
+def count(model: str) -> Counts:
+    """Parameters and MACs of a network with the weights in models/."""
+    reference = {one.name: one for one in (ATPN, ASMNET, MOBILENETV2)}[model]
+    return load_reference(reference, MODELS / reference.weights_name).counts()
+
+
+def networks_table(rows: Mapping[str, Sequence[Row]], counts: Mapping[str, Counts]) -> str:
+    """Landmarks, pose and size of ATPN beside the networks that it is compared with.
+
+    Args:
+        rows: measurements by network; those without are left out, with a note.
+        counts: of the same networks.
+    """
+    missing = [f"`models/{name}.safetensors`" for name in NETWORKS if name not in rows]
+    note = f"Not measured, for want of weights: {', '.join(missing)}." if missing else ""
+    names = [name for name in NETWORKS if name in rows]
+    if names == [ATPN.name]:
+        return note
+    compared = [[row for row in rows[name] if is_compared(row)] for name in names]
+    lines = [
+        f"| measure | on | {' | '.join(NETWORKS[name] for name in names)} |",
+        f"|---|---|{'---:|' * len(names)}",
+        f"| parameters | | {millions(counts[name].parameters for name in names)} |",
+        f"| MACs | | {millions(counts[name].macs for name in names)} |",
+    ]
+    lines += [
+        f"| {same[0].name} | {same[0].data} | {' | '.join(map(number, same))} |"
+        for same in zip(*compared, strict=True)
+    ]
+    return "\n".join([*lines, *(["", note] if note else [])])
+
+
+def is_compared(row: Row) -> bool:
+    """Whether a measurement is one that all networks have and that the table shows."""
+    return row.name.startswith("NME") or "mean absolute error" in row.name
+
+
+def millions(values: Iterable[int]) -> str:
+    """Counts as cells of a table."""
+    return " | ".join(f"{value / 1e6:.3g} M" for value in values)
+
+
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of packs")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
+    networks = [name for name in NETWORKS if (MODELS / f"{name}.safetensors").is_file()]
     readers = {"atpn": alignment_rows, "detector": detector_rows}
+    readers |= dict.fromkeys(networks, alignment_rows)
     rows = {
         model: read(evaluate(model, args.data.resolve(), args.threads))
         for model, read in readers.items()
@@ -175,8 +227,12 @@ def main() -> None:
         for model, measured in rows.items()
     }
     (MODELS / "metrics.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    for model, measured in rows.items():
-        fill(MODELS / "README.md", model, table(measured))
+    for model in ("atpn", "detector"):
+        fill(MODELS / "README.md", model, table(rows[model]))
+    compared = networks_table(
+        {name: rows[name] for name in networks}, {name: count(name) for name in networks}
+    )
+    fill(MODELS / "README.md", "networks", compared)
     fill(ROOT / "README.md", "accuracy", summary(rows))
 
 

@@ -26,6 +26,8 @@ from converters.tflite.tensors import HardSwishForm, Tensors
 
 Operator = Callable[[Tensors, Node], Stored]
 
+_MAX_CONCATENATED: Final = 5  # XNNPACK ends at xnn_define_concatenate5
+
 
 def emit(
     tf: Any,  # noqa: ANN401 - a module without types
@@ -163,6 +165,9 @@ def _concat(tensors: Tensors, node: Node) -> Stored:
     values, order = tensors.operands(node)
     shape = tensors.graph.shapes[node.output]
     axis = order.index(node.attribute("axis", 0) % len(shape))
+    while len(values) > _MAX_CONCATENATED:
+        first = tensors.tf.concat(values[:_MAX_CONCATENATED], axis)
+        values = [first, *values[_MAX_CONCATENATED:]]
     return Stored(tensors.tf.concat(values, axis), shape, order)
 
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from atpn_mobile.manifest import InputSpec
+from atpn_mobile.manifest import InputSpec, ModelSpec
 from converters import accuracy
 from converters.accuracy import (
     AlignmentAccuracy,
@@ -16,13 +16,14 @@ from converters.accuracy import (
 )
 from converters.errors import ParityError
 from converters.make_parity_crops import encode, save_pack
+from converters.models import ASMNET, ATPN
 from training.data.sample import DatasetError
 from training.detection.evaluate import EvaluationFrame
 from training.detection.pictures import BACK_OF_HEAD_PACK, BACKGROUND_PACK
 from training.evaluate import FACE_PACKS
 
-NCHW = InputSpec("image", (1, 3, 112, 112), "NCHW")
-NHWC = InputSpec("image", (1, 112, 112, 3), "NHWC")
+NCHW = ATPN.spec
+NHWC = ModelSpec("atpn", InputSpec("image", (1, 112, 112, 3), "NHWC"), ATPN.outputs)
 WIDE = InputSpec("image", (1, 3, 64, 64), "NCHW")
 FACES = 6
 
@@ -33,19 +34,21 @@ LANDMARKS = np.random.default_rng(7).uniform(0.2, 0.8, (1, 98, 2)).astype(np.flo
 class FakeNetwork:
     """The same landmarks and angles for every crop; a face is what is bright."""
 
-    def __init__(self, *, shift=0.0, yaw=0.0, threshold=127.0):
+    def __init__(self, *, shift=0.0, yaw=0.0, threshold=127.0, spec=NCHW):
         self.shift, self.yaw, self.threshold = shift, yaw, threshold
+        self.names = [output.name for output in spec.outputs]
         self.shapes = set()
 
     def run(self, inputs):
         image = inputs["image"]
         self.shapes.add(image.shape)
         presence = 0.9 if image.mean() > self.threshold else 0.1
-        return {
+        outputs = {
             "landmarks": LANDMARKS + np.float32(self.shift),
             "pose": np.array([[np.radians(self.yaw), 0.0, 0.0]], np.float32),
             "presence": np.full((1, 1), presence, np.float32),
         }
+        return {name: outputs[name] for name in self.names}
 
 
 def write(path, count, *, faces):
@@ -81,7 +84,7 @@ def test_every_crop_is_run_alone_in_the_layout_of_the_model(data):
     planes, pixels = FakeNetwork(), FakeNetwork()
     first = measure_alignment(planes, NCHW, data)
     second = measure_alignment(pixels, NHWC, data)
-    assert (planes.shapes, pixels.shapes) == ({NCHW.shape}, {NHWC.shape})
+    assert (planes.shapes, pixels.shapes) == ({NCHW.input.shape}, {NHWC.input.shape})
     assert first.nme_percent == second.nme_percent
     np.testing.assert_array_equal(first.presence, second.presence)
 
@@ -106,6 +109,24 @@ def test_what_is_worse_is_seen(data):
     assert min(loss.nme_increase_percent.values()) > 20.0
     assert loss.pose_increase_deg == pytest.approx(3.0, abs=1e-4)
     assert loss.presence_agreement == pytest.approx((reference.presence < 0.7).mean())
+
+
+def test_a_network_without_presence_is_measured_on_crops_of_its_size(data):
+    first = FakeNetwork(spec=ASMNET.spec)
+    reference = measure_alignment(first, ASMNET.spec, data)
+    assert first.shapes == {(1, 3, 224, 224)}
+    # the landmarks are in crop units, and so are the same as those of a smaller crop
+    smaller = measure_alignment(FakeNetwork(), NCHW, data)
+    assert reference.nme_percent == pytest.approx(smaller.nme_percent, rel=1e-5)
+    assert reference.pose_mae_deg == smaller.pose_mae_deg
+    assert (reference.true_accept, reference.false_accept, reference.presence) == (None,) * 3
+    worse = measure_alignment(FakeNetwork(yaw=3.0, spec=ASMNET.spec), ASMNET.spec, data)
+    loss = compare_alignment(reference, worse)
+    assert loss.presence_agreement is None
+    assert loss.pose_increase_deg == pytest.approx(1.0, abs=1e-4)
+    require_accuracy(loss)
+    with pytest.raises(ParityError, match=r"NME on a \+5\.1 % \(at most \+5 %\)$"):
+        require_accuracy(AlignmentLoss({"a": 5.1}, 0.0, None))
 
 
 def test_relative_increase_and_decisions():

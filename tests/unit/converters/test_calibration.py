@@ -17,8 +17,8 @@ from converters.calibration import (
 )
 from converters.errors import RequestError
 from converters.make_parity_crops import ClipFrame, encode, save_pack
-from converters.models import ATPN, DETECTOR
-from converters.parity import CROPS, FRAMES
+from converters.models import ASMNET, ATPN, DETECTOR
+from converters.parity import CROPS, FRAMES, scaled_crop
 from training.data.packs import read_pack
 from training.data.sample import DatasetError
 
@@ -70,6 +70,14 @@ def test_the_same_pictures_in_both_layouts():
         np.testing.assert_array_equal(planes.transpose(0, 2, 3, 1), pixels)
 
 
+def test_crops_are_scaled_to_a_larger_network():
+    calibration = calibration_inputs("alignment", ASMNET.input)
+    assert {picture.shape for picture in calibration.inputs} == {(1, 3, 224, 224)}
+    stored = read_pack(CALIBRATION_CROPS)[7].image.read()
+    scaled = scaled_crop(stored, 224).transpose(2, 0, 1)[None]
+    np.testing.assert_array_equal(calibration.inputs[7], scaled)
+
+
 # --- pictures of one's own ---
 
 
@@ -105,6 +113,12 @@ def test_a_picture_without_a_known_face_is_refused(tmp_path):
     with pytest.raises(RequestError, match="got 'picture 1' of 200x160 without"):
         calibration_inputs("alignment", ATPN.input, pack)
     assert len(calibration_inputs("detection", DETECTOR.input, pack).inputs) == 2
+
+
+def test_crops_of_ones_own_are_not_scaled(tmp_path):
+    pack = own_pack(tmp_path / "own.npz", [picture(112, 112)])  # may be any square picture
+    with pytest.raises(RequestError, match="crops of 224x224 pixels or pictures with points98"):
+        calibration_inputs("alignment", ASMNET.input, pack)
 
 
 def test_an_empty_pack_is_refused(tmp_path):

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from types import MappingProxyType
 
 import onnx
 import pytest
@@ -11,11 +12,13 @@ import torch
 from safetensors.torch import load_file
 
 from atpn_mobile.manifest import load_manifest
+from converters.accuracy import AlignmentLoss
 from converters.cli import main
 from converters.errors import ConversionError
 from converters.parity import AlignmentParity, DetectionParity
-from converters.report import format_parity, format_table
+from converters.report import format_loss, format_parity, format_table
 from converters.targets import find_target
+from tests.unit.converters.conftest import TINY
 from tests.unit.converters.fakes import fake_target
 
 ALIGNMENT = AlignmentParity(
@@ -94,6 +97,43 @@ def test_missing_weights(tmp_path: Path, capsys: pytest.CaptureFixture, only_tin
     assert export(tmp_path) == 2
     assert "error: expected weights (.safetensors), found no file" in capsys.readouterr().err
     assert contents(tmp_path) == {}
+
+
+@pytest.fixture
+def with_baseline(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The tiny network as the product, and once more as a baseline."""
+    baseline = dataclasses.replace(TINY, name="asmnet", is_baseline=True)
+    for module in ("models", "verify", "cli"):
+        models = MappingProxyType({"atpn": TINY, "asmnet": baseline})
+        monkeypatch.setattr(f"converters.{module}.MODELS", models)
+    shutil.copy(folder / "atpn.safetensors", folder / "asmnet.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["--all"], ["atpn"]),
+        (["--all", "--baselines"], ["atpn", "asmnet"]),
+        (["--model", "asmnet"], ["asmnet"]),
+    ],
+)
+def test_baselines_are_exported_when_they_are_asked_for(
+    with_baseline: Path, tmp_path: Path, arguments: list[str], names: list[str]
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["export", *arguments, "--to", "onnx", "--precision", "float32", "--out", str(out)]
+    assert main([*arguments, "--weights-dir", str(with_baseline)]) == 0
+    assert [model.name for model in load_manifest(out).models] == names
+    assert verify(out, "--weights-dir", str(with_baseline)) == 0
+    assert verify(out, "--model", "asmnet", "--weights-dir", str(with_baseline)) == 0
+
+
+def test_baselines_belong_to_all(with_baseline: Path, capsys: pytest.CaptureFixture) -> None:
+    for weights in ([], ["--weights", str(with_baseline / "atpn.safetensors")]):
+        arguments = ["--model", "asmnet", "--baselines", "--out", str(with_baseline), *weights]
+        assert main(["export", *arguments]) == 2
+        assert "expected --all with --baselines" in capsys.readouterr().err
 
 
 def test_missing_metrics(folder: Path, capsys: pytest.CaptureFixture) -> None:
@@ -210,6 +250,18 @@ def test_a_report_in_one_line() -> None:
         "landmarks 0.0012 % of the face, pose 0.046 deg, presence 1e-05"
     )
     assert format_parity(DETECTION) == "found boxes 0.001 % of the input, scores 1e-05"
+
+
+def test_a_report_on_a_network_without_presence() -> None:
+    silent = {"presence_max": None, "presence_changed": None, "random_presence_max": None}
+    report = dataclasses.replace(ALIGNMENT, **silent)
+    assert format_parity(report) == "landmarks 0.0012 % of the face, pose 0.046 deg"
+    assert format_loss(AlignmentLoss({"a": 1.0, "b": 2.0}, -0.5, None)) == (
+        "NME +2.0 %, pose -0.50 deg"
+    )
+    assert format_loss(AlignmentLoss({"a": -1.0}, 0.0, 0.998)) == (
+        "NME -1.0 %, pose +0.00 deg, presence alike 99.80 %"
+    )
 
 
 def test_a_table_is_aligned() -> None:

@@ -10,7 +10,7 @@ import pytest
 from atpn_mobile.manifest import ModelSpec
 from atpn_mobile.types import FloatArray
 from converters.errors import ParityError
-from converters.models import ATPN, DETECTOR
+from converters.models import ASMNET, ATPN, DETECTOR
 from converters.parity import (
     LIMITS,
     MAX_SQNR_DB,
@@ -19,15 +19,20 @@ from converters.parity import (
     DetectionParity,
     ParityInput,
     compare,
+    describe_scaling,
+    find_limits,
     parity_inputs,
     require_parity,
+    scaled_crop,
 )
+
+FLOATS = (float, float | None)
 
 # what an AlignmentParity measures, but the signal to noise
 NUMBERS = [
     field.name
     for field in dataclasses.fields(AlignmentParity)
-    if field.type in (float, "float") and field.name != "sqnr_db"
+    if field.type in FLOATS and field.name != "sqnr_db"
 ]
 INPUTS = (
     ParityInput("first", np.zeros((1, 3, 112, 112), np.float32)),
@@ -138,6 +143,29 @@ def test_presence() -> None:
     got[1]["presence"][0, 0] = 0.75  # a face by the tracker's gate, where the reference saw none
     report = compare_alignment(answers(), got)
     assert (report.presence_max, report.presence_changed) == (0.25, 0.5)
+
+
+def without_presence() -> list[dict[str, FloatArray]]:
+    return [{name: one[name] for name in ("landmarks", "pose")} for one in answers()]
+
+
+def test_nothing_is_said_or_asked_of_a_presence_that_a_network_does_not_have() -> None:
+    got = without_presence()
+    got[1]["landmarks"][0, 17, 0] += 0.0001 / 1.5
+    spec = ASMNET.spec
+    made = compare(Recorded(without_presence()), Recorded(got), "alignment", spec, INPUTS, "a")
+    assert isinstance(made, AlignmentParity)
+    assert (made.presence_max, made.presence_changed, made.random_presence_max) == (None,) * 3
+    assert made.landmarks_max_percent == pytest.approx(0.01, rel=1e-3)
+    for precision in ("float32", "float16", "int8"):
+        require_parity(made, LIMITS[precision, "alignment"])
+    with pytest.raises(ParityError, match=r"landmarks_max_percent 0\.01 .*; worst"):
+        require_parity(made, {"landmarks_max_percent": 0.005, "presence_max": 0.0})
+
+
+def test_a_presence_that_is_missing_is_not_taken_for_none() -> None:
+    with pytest.raises(ParityError, match="presence"):
+        compare_alignment(answers(), without_presence())
 
 
 def test_random_inputs_are_measured_apart() -> None:
@@ -265,12 +293,23 @@ def test_a_broken_limit_is_named(values: dict[str, float]) -> None:
 def test_every_limit_is_one_of_a_reported_number() -> None:
     reports = {"alignment": AlignmentParity, "detection": DetectionParity}
     for (_, task), limits in LIMITS.items():
-        numbers = {f.name for f in dataclasses.fields(reports[task]) if f.type in (float, "float")}
+        numbers = {f.name for f in dataclasses.fields(reports[task]) if f.type in FLOATS}
         assert limits
         assert set(limits) <= numbers
 
 
-@pytest.mark.parametrize(("model", "pictures"), [(ATPN, 64), (DETECTOR, 16)])
+def test_few_bits_may_cost_a_baseline_more() -> None:
+    assert find_limits("int8", "alignment") is LIMITS["int8", "alignment"]
+    wider = find_limits("int8", "alignment", is_baseline=True)
+    assert wider["landmarks_mean_percent"] == pytest.approx(2.0)  # 4 x 0.5
+    for precision in ("float32", "float16"):  # what is exact is exact for all
+        limits = find_limits(precision, "alignment", is_baseline=True)
+        assert limits is LIMITS[precision, "alignment"]
+    with pytest.raises(ParityError, match="limits for detection in float8"):
+        find_limits("float8", "detection")
+
+
+@pytest.mark.parametrize(("model", "pictures"), [(ATPN, 64), (DETECTOR, 16), (ASMNET, 64)])
 def test_inputs_are_pictures_and_noise(model, pictures: int) -> None:
     inputs = parity_inputs(model.task, model.input)
     real = [one for one in inputs if not one.is_random]
@@ -281,9 +320,25 @@ def test_inputs_are_pictures_and_noise(model, pictures: int) -> None:
     values = np.concatenate([one.tensor for one in inputs])
     assert values.min() >= 0.0
     assert 200.0 < values.max() <= 255.0  # the networks normalise, their callers do not
+    scaled = model is ASMNET
+    assert {one.scaled_from for one in real} == {112 if scaled else None}
+    text = "crops of 112x112 scaled to 224x224" if scaled else ""
+    assert describe_scaling(inputs, model.input) == text
     # a picture has neighbours that look alike, noise has not
     steps = [float(np.abs(np.diff(one.tensor, axis=3)).mean()) for one in inputs]
     assert max(steps[:pictures]) < 30.0 < min(steps[pictures:])
+
+
+def test_crops_are_scaled_about_their_middle() -> None:
+    ramp = np.repeat(np.arange(0, 224, 2, np.uint8)[None, :, None], 112, axis=0).repeat(3, axis=2)
+    assert scaled_crop(ramp, 112) is ramp
+    larger = scaled_crop(ramp, 224)
+    assert (larger.shape, larger.dtype) == ((224, 224, 3), np.uint8)
+    # pixel i of the larger one lies at (i + 0.5) / 2 - 0.5 of the smaller one
+    np.testing.assert_allclose(larger[7, 1:-1, 0], np.arange(1, 223) - 0.5, atol=0.51)
+    smaller = scaled_crop(ramp, 56)
+    assert smaller.shape == (56, 56, 3)
+    np.testing.assert_allclose(smaller[3, :, 1], 4.0 * np.arange(56) + 1.0, atol=0.51)
 
 
 def test_inputs_are_the_same_every_time() -> None:

@@ -55,6 +55,15 @@ def test_the_manifest_describes_the_file(tiny: Reference, tmp_path: Path) -> Non
     assert model.macs == stem + reduce + expand + 7 * 7 * 8 * 8 * 64 + 392 * 200
 
 
+def test_nothing_is_written_of_an_output_that_there_is_not(tiny: Reference, tmp_path: Path) -> None:
+    conversion = convert_fast(tiny)
+    parity = dataclasses.replace(conversion.parity, presence_max=None, random_presence_max=None)
+    (model,) = publish([dataclasses.replace(conversion, parity=parity)], tmp_path).models
+    written = model.artifacts[0].parity
+    assert "presence_changed" in written
+    assert not {"presence_max", "random_presence_max"} & set(written)
+
+
 def test_the_pictures_that_ranges_were_measured_on_are_named(
     tiny: Reference, tmp_path: Path
 ) -> None:

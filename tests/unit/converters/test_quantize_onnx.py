@@ -224,6 +224,55 @@ def test_hard_swish_is_a_sum_and_a_product(calibration):
     assert "HardSigmoid" not in {node.op_type for node in nodes.values()}
 
 
+class Clipped(nn.Module):
+    """A convolution that goes far beyond the bounds, and one after it."""
+
+    def __init__(self, low, high):
+        super().__init__()
+        self.low, self.high = low, high
+        self.first, self.second = nn.Conv2d(3, 8, 3, 2), nn.Conv2d(8, 4, 3, 2)
+        self.out = nn.Linear(4 * 49, 2)
+
+    def forward(self, x):
+        bounded = self.first(x * (1.0 / 127.5) - 1.0).clamp(self.low, self.high)
+        return self.out(self.second(bounded).flatten(1))
+
+
+def clipped(low, high, calibration):
+    torch.manual_seed(0)
+    network = Clipped(low, high).eval()
+    nn.init.normal_(network.first.weight, std=3.0)
+    spec = ModelSpec("clipped", SPEC.input, (OutputSpec("y", (1, 2)),))
+    float32 = to_onnx(network, spec)
+    int8 = to_onnx_int8(float32, calibration)
+    images = pictures(24, seed=5)
+    first, second = (
+        np.concatenate([OnnxBackend(model, spec).run({"image": one})["y"] for one in images])
+        for model in (float32, int8)
+    )
+    assert decibels(first, second) > 20.0
+    return parts(int8)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 6.0), (-1.0, 1.0), (0.0, None)])
+def test_rounding_is_the_clipping(calibration, low, high):
+    nodes, constants = clipped(low, high, calibration)
+    assert {"Clip", "Relu"}.isdisjoint(node.op_type for node in nodes.values())
+    convolution = next(node for node in nodes.values() if node.op_type == "Conv")
+    (rounding,) = (n for n in nodes.values() if n.input[0] == convolution.output[0])
+    step, zero = (constants[name].item() for name in rounding.input[1:])
+    lowest, highest = -zero * step, (255 - zero) * step
+    assert lowest == pytest.approx(low, abs=step)
+    if high is not None:  # no result is beyond, not even by the width of a bin of the histogram
+        assert highest <= high + 0.51 * step
+        assert highest > 0.9 * high
+
+
+def test_a_clip_that_leaves_out_zero_stays(calibration):
+    nodes, _ = clipped(1.0, 3.0, calibration)
+    assert [node.op_type for node in nodes.values()].count("Clip") == 1
+
+
 def test_another_hard_sigmoid_stays_as_it_is(calibration):
     class Gated(nn.Module):
         def __init__(self):

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from atpn_mobile.backends.coreml import CoremlBackend
 from atpn_mobile.backends.onnx import OnnxBackend
@@ -281,12 +282,33 @@ def test_an_app_finds_a_picture_arrays_and_texts(
     assert metadata.author == AUTHOR
     assert metadata.license == tiny.model.license
     assert metadata.versionString == tiny.model.version
-    assert "landmarks" in metadata.shortDescription
+    assert metadata.shortDescription == (
+        "98 facial landmarks, the head pose and whether there is a face, from a square picture of "
+        "one face."
+    )
     assert dict(metadata.userDefined) == {
         "precision": precision,
         "landmark scheme": "wflw98",
         "training data": tiny.model.training_data,
     }
+
+
+def test_no_presence_is_promised_of_a_network_without(tiny: Reference) -> None:
+    class Silent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = tiny.network
+
+        def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+            landmarks, pose, _ = self.network(image)
+            return landmarks, pose
+
+    model = replace(tiny.model, outputs=tiny.model.outputs[:2])
+    graph = read_graph(to_onnx(Silent().eval(), model.spec))
+    specification, _ = read_spec(to_coreml(graph, model, "float32"))
+    assert specification.description.metadata.shortDescription == (
+        "98 facial landmarks and the head pose, from a square picture of one face."
+    )
 
 
 def test_texts_of_a_detector() -> None:

@@ -22,6 +22,7 @@ pytest.importorskip("ai_edge_litert", reason="runs the .tflite files")
 
 from atpn_mobile.backends.tflite import TfliteBackend
 from converters.tflite.file import ALIGNMENT, count_operations, read_model
+from converters.tflite.xnnpack import XnnpackReport, ops_outside
 from converters.to_tflite import to_tflite
 
 CHANNELS, HEIGHT, WIDTH = 4, 8, 6
@@ -204,6 +205,26 @@ def test_hard_swish_as_int8_needs_it():
 def test_clip(inputs, found):
     constants = {"low": floats(-1.0)[0], "high": floats(2.0)[0]}
     assert check_map([node("Clip", inputs, "m")], constants) == {**found, "RESHAPE": 1}
+
+
+def test_a_clip_from_0_to_6_is_a_part_of_the_convolution():
+    constants = {"w": weights(6, CHANNELS, 1, 1), "b": floats(*range(6))}
+    constants |= {"low": floats(0.0)[0], "high": floats(6.0)[0]}
+    nodes = [node("Conv", ["x", "w", "b"], "c"), node("Clip", ["c", "low", "high"], "m")]
+    assert check_map(nodes, constants) == {"CONV_2D": 1, "RESHAPE": 1}
+
+
+@pytest.mark.parametrize(("count", "found"), [(5, 1), (6, 2), (9, 2), (10, 3)])
+def test_a_concatenation_is_of_no_more_tensors_than_xnnpack_takes(count, found):
+    names = [f"t{i}" for i in range(count)]
+    constants = {f"c{i}": floats(0.5 * i)[0] for i in range(count)}
+    nodes = [node("Mul", ["x", f"c{i}"], name) for i, name in enumerate(names)]
+    nodes.append(node("Concat", names, "m", axis=1))
+    operations = check_map(nodes, constants)
+    assert operations["CONCATENATION"] == found
+    assert ops_outside(convert(network([*nodes, *flattened("m")], {**FLAT, **constants}))) == (
+        XnnpackReport(1, {})
+    )
 
 
 @pytest.mark.parametrize("op", ["Add", "Sub", "Mul"])

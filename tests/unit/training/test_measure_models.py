@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from training.network.macs import Counts
+
 SCRIPT = Path(__file__).parents[3] / "scripts" / "measure_models.py"
 
 
@@ -47,3 +49,43 @@ def test_faces_and_gate_are_those_of_the_report(script):
     assert "(11 faces" in rows[0].data
     assert all("(33 faces" in row.data for row in rows if row.unit == "deg")
     assert "presence, true accepts at 0.65" in [row.name for row in rows]
+
+
+def report(script, nme, *, presence):
+    measured = dict.fromkeys(script.LANDMARK_MEASURES, nme)
+    made = {f"landmarks {pack}": {**measured, "faces": 7.0} for pack in script.FACE_SETS}
+    made["pose faces_synthetic"] = dict.fromkeys(script.POSE_MEASURES, 3.0)
+    if presence:
+        made["presence"] = {**dict.fromkeys(script.PRESENCE_MEASURES, 1.0), "gate": 0.7}
+    return script.alignment_rows(made)
+
+
+def test_networks_stand_side_by_side(script):
+    rows = {
+        "atpn": report(script, 4.0, presence=True),
+        "asmnet": report(script, 5.0, presence=False),
+    }
+    assert not any("presence" in row.name for row in rows["asmnet"])
+    counts = {"atpn": Counts(1_410_000, 93_700_000), "asmnet": Counts(1_432_000, 257_000_000)}
+    heading, _, parameters, macs, *lines, empty, note = script.networks_table(
+        rows, counts
+    ).splitlines()
+    assert heading == "| measure | on | ATPN | ASMNet |"
+    assert parameters == "| parameters | | 1.41 M | 1.43 M |"
+    assert macs == "| MACs | | 93.7 M | 257 M |"
+    assert len(lines) == 3 * 3 + 3
+    assert lines[0].startswith("| NME, 98 points | HELEN")
+    assert lines[0].endswith("| 4.00 % | 5.00 % |")
+    assert lines[-1].startswith("| roll, mean absolute error | rendered heads held out (7 faces")
+    assert (empty, note) == (
+        "",
+        "Not measured, for want of weights: `models/mobilenetv2.safetensors`.",
+    )
+
+
+def test_no_table_without_a_network_to_compare_with(script):
+    rows = {"atpn": report(script, 4.0, presence=True)}
+    assert script.networks_table(rows, {"atpn": Counts(1, 1)}) == (
+        "Not measured, for want of weights: `models/asmnet.safetensors`, "
+        "`models/mobilenetv2.safetensors`."
+    )
