@@ -7,7 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atpn_mobile.config import DetectorConfig
-from atpn_mobile.geometry import landmarks_to_frame, rotate_in_image, rotation_from_euler
+from atpn_mobile.geometry import (
+    landmarks_to_frame,
+    mirror_landmarks,
+    mirror_rotation,
+    rotate_in_image,
+    rotation_from_euler,
+)
 from atpn_mobile.types import Detection, FloatArray, HeadPose, Roi
 
 ALIGNMENT_OUTPUTS = ("landmarks", "pose", "presence")
@@ -31,13 +37,35 @@ class Alignment:
     presence: float
 
 
-def decode_alignment(outputs: Mapping[str, FloatArray], roi: Roi) -> Alignment | None:
+def average_views(
+    plain: Mapping[str, FloatArray], mirrored: Mapping[str, FloatArray]
+) -> dict[str, FloatArray]:
+    """Average the outputs for a crop with those for its mirror image, brought back.
+
+    Args:
+        plain: outputs of the alignment network, see ``decode_alignment``.
+        mirrored: the same for the mirrored crop.
+    """
+    landmarks, pose, presence = (mirrored[name] for name in ALIGNMENT_OUTPUTS)
+    back = {
+        "landmarks": mirror_landmarks(landmarks.reshape(-1, 2)).reshape(landmarks.shape),
+        "pose": pose * np.array([-1.0, 1.0, -1.0], np.float32),  # yaw and roll change sign
+        "presence": presence,
+    }
+    return {name: (plain[name] + back[name]) * np.float32(0.5) for name in ALIGNMENT_OUTPUTS}
+
+
+def decode_alignment(
+    outputs: Mapping[str, FloatArray], roi: Roi, *, mirrored: bool = False
+) -> Alignment | None:
     """Read the outputs of the alignment network.
 
     Args:
         outputs: ``landmarks`` (1, N, 2) crop units; ``pose`` (1, 3) yaw, pitch, roll in radians;
             ``presence`` (1, 1) probability, or (1, 2) with the face last.
         roi: the region that was cropped. Where it is rotated, the pose is turned with it.
+        mirrored: the network saw the mirror image of the region. Landmarks keep their names, and
+            come back to their places in the frame; so does the pose.
 
     Returns:
         None when a value is not finite, or a landmark absurdly far away: there is nothing to
@@ -49,10 +77,14 @@ def decode_alignment(outputs: Mapping[str, FloatArray], roi: Roi) -> Alignment |
         return None
     yaw, pitch, roll = (float(angle) for angle in pose.reshape(-1))
     rotation = rotation_from_euler(yaw, pitch, roll)
+    points = landmarks.reshape(-1, 2)
+    if mirrored:
+        rotation = mirror_rotation(rotation)
+        points = points * np.array([-1.0, 1.0], np.float32) + np.array([1.0, 0.0], np.float32)
     if roi.rotation_rad != 0.0:
         rotation = rotate_in_image(rotation, roi.rotation_rad)
     return Alignment(
-        landmarks=landmarks_to_frame(landmarks.reshape(-1, 2), roi),
+        landmarks=landmarks_to_frame(points, roi),
         pose=HeadPose(rotation),
         presence=float(presence.reshape(-1)[-1]),
     )
@@ -65,7 +97,7 @@ def decode_detections(
 
     Args:
         outputs: ``boxes`` (1, N, 4) left, top, right, bottom in crop units; ``scores`` (1, N).
-        roi: the region that the input showed, not rotated.
+        roi: the region that the input showed, turned by a multiple of 90 degrees.
         config: thresholds.
 
     Returns:
@@ -78,10 +110,11 @@ def decode_detections(
     usable &= (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     boxes, scores = boxes[usable], scores[usable]
     chosen = suppress_overlaps(boxes, scores, config.iou_threshold, config.max_detections)
-    corners = landmarks_to_frame(boxes[chosen].reshape(-1, 2), roi).reshape(-1, 4)
+    corners = landmarks_to_frame(boxes[chosen].reshape(-1, 2), roi).reshape(-1, 2, 2)
+    low, high = corners.min(axis=1), corners.max(axis=1)  # a turn exchanges them
     return tuple(
         Detection((float(left), float(top), float(right), float(bottom)), float(score))
-        for (left, top, right, bottom), score in zip(corners, scores[chosen], strict=True)
+        for (left, top), (right, bottom), score in zip(low, high, scores[chosen], strict=True)
     )
 
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from atpn_mobile.landmarks import MIRROR
 from atpn_mobile.types import FloatArray, Frame, HeadPose, Roi
 
 ROI_EXTENSION = (
@@ -114,6 +115,15 @@ def _nearest(value: float) -> int:
     return math.floor(value + 0.5)
 
 
+def upright_rotation(rotation_deg: int) -> float:
+    """How a region is turned that shows faces upright, in radians, clockwise in the image.
+
+    Args:
+        rotation_deg: clockwise turn that would put the frame upright: a multiple of 90.
+    """
+    return math.radians((179 - rotation_deg) % 360 - 179)  # above -180, up to 180
+
+
 def crop_to_frame_matrix(roi: Roi, resolution: int) -> NDArray[np.float64]:
     """Affine map of crop pixels to frame pixels.
 
@@ -139,12 +149,12 @@ def crop_frame(frame: Frame, roi: Roi, resolution: int) -> Frame:
     """Cut a region out of a frame in one affine, bilinear pass; black outside the frame.
 
     Args:
-        frame: (H, W, C) uint8.
+        frame: (H, W) or (H, W, C) uint8.
         roi: the region.
         resolution: pixels on a side of the crop.
 
     Returns:
-        (resolution, resolution, C) uint8.
+        (resolution, resolution) or (resolution, resolution, C) uint8.
     """
     crop = cv2.warpAffine(
         frame,
@@ -201,6 +211,13 @@ def euler_from_rotation(rotation: NDArray[np.floating]) -> tuple[float, float, f
 def rotate_in_image(rotation: NDArray[np.float64], rotation_rad: float) -> NDArray[np.float64]:
     """Head rotation after the picture was turned clockwise by an angle in radians."""
     return rotation_from_euler(0.0, 0.0, rotation_rad) @ rotation
+
+
+def mirror_landmarks(landmarks: FloatArray) -> FloatArray:
+    """(98, 2) crop units in the mirrored crop: other places, and right is left."""
+    mirrored = landmarks[MIRROR]
+    mirrored[:, 0] = 1.0 - mirrored[:, 0]
+    return mirrored
 
 
 def mirror_rotation(rotation: NDArray[np.float64]) -> NDArray[np.float64]:

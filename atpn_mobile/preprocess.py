@@ -1,28 +1,32 @@
 """Frame -> network input. Pure functions."""
 
+from dataclasses import replace
+from typing import Any
+
 import cv2
 import numpy as np
 
-from atpn_mobile.config import Color
+from atpn_mobile.config import Color, QuarterTurn
 from atpn_mobile.errors import InvalidFrameError
-from atpn_mobile.geometry import crop_frame
+from atpn_mobile.geometry import crop_frame, upright_rotation
 from atpn_mobile.manifest import InputSpec
 from atpn_mobile.types import FloatArray, Frame, Roi
 
 MAX_FRAME_SIDE = 32_766  # pixels: cv2.warpAffine of OpenCV 4 takes no more
 
 _HINTS = {
-    "grey": "convert it with cv2.cvtColor(frame, cv2.COLOR_GRAY2RGB)",
+    "grey": 'say so with color="grey"',
     "alpha": "drop the alpha channel with cv2.cvtColor(frame, cv2.COLOR_RGBA2RGB)",
     "float": "scale its values to 0..255, then frame.astype(np.uint8)",
 }
 
 
-def check_frame(frame: object) -> Frame:
+def check_frame(frame: object, color: Color = "rgb") -> Frame:
     """Check a frame at the border of the package.
 
     Args:
-        frame: (H, W, 3) uint8; any strides, read-only or not.
+        frame: (H, W, 3) uint8, or (H, W) or (H, W, 1) for "grey"; any strides, read-only or not.
+        color: what it is said to be.
 
     Returns:
         The same pixels, contiguous; a copy only where the frame was not.
@@ -30,18 +34,16 @@ def check_frame(frame: object) -> Frame:
     Raises:
         InvalidFrameError: it is anything else.
     """
-    expected = "expected a frame of shape (H, W, 3) and dtype uint8"
+    shape = "(H, W)" if color == "grey" else "(H, W, 3)"
+    expected = f"expected a frame of shape {shape} and dtype uint8"
     if not isinstance(frame, np.ndarray):
         raise InvalidFrameError(f"{expected}, got {type(frame).__name__}")
     got = f"got shape {frame.shape} and dtype {frame.dtype}"
-    if frame.ndim == 2 or (frame.ndim == 3 and frame.shape[2] == 1):
-        raise InvalidFrameError(f"{expected}, {got}: a grey picture; {_HINTS['grey']}")
-    if frame.ndim == 3 and frame.shape[2] == 4:
-        raise InvalidFrameError(f"{expected}, {got}; {_HINTS['alpha']}")
-    if frame.ndim == 3 and frame.shape[2] == 3 and np.issubdtype(frame.dtype, np.floating):
-        raise InvalidFrameError(f"{expected}, {got}; {_HINTS['float']}")
-    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
-        raise InvalidFrameError(f"{expected}, {got}")
+    if color == "grey" and frame.ndim == 3 and frame.shape[2] == 1:
+        frame = frame[:, :, 0]
+    fits = frame.ndim == 2 if color == "grey" else frame.ndim == 3 and frame.shape[2] == 3
+    if not fits or frame.dtype != np.uint8:
+        raise InvalidFrameError(f"{expected}, {got}{_hint(frame, color)}")
     if frame.size == 0:
         raise InvalidFrameError(f"{expected}, {got}: an empty picture")
     if max(frame.shape) > MAX_FRAME_SIDE:
@@ -49,16 +51,28 @@ def check_frame(frame: object) -> Frame:
     return np.ascontiguousarray(frame)
 
 
+def _hint(frame: np.ndarray[Any, Any], color: Color) -> str:
+    """What may have gone wrong with a frame of another shape or type."""
+    channels = frame.shape[2] if frame.ndim == 3 else 1 if frame.ndim == 2 else 0
+    if color == "grey":
+        return '; say color="rgb" or "bgr" for pictures with colours' if channels == 3 else ""
+    if channels == 1:
+        return f": a grey picture; {_HINTS['grey']}"
+    if channels == 4:
+        return f"; {_HINTS['alpha']}"
+    return f"; {_HINTS['float']}" if np.issubdtype(frame.dtype, np.floating) else ""
+
+
 def letterbox(frame: Frame, resolution: int) -> tuple[Frame, Roi]:
     """Scale a frame so that its longer side fills a square; centred, black bars.
 
     Args:
-        frame: (H, W, 3) uint8.
+        frame: (H, W, 3) or (H, W) uint8.
         resolution: pixels on a side of the square.
 
     Returns:
-        The square, (resolution, resolution, 3) uint8, and the region of the frame it shows:
-        crop units of the square go back to the frame through it.
+        The square, uint8, with the frame's channels, and the region of the frame it shows: crop
+        units of the square go back to the frame through it.
     """
     height, width = frame.shape[:2]
     longer = max(height, width)
@@ -67,7 +81,7 @@ def letterbox(frame: Frame, resolution: int) -> tuple[Frame, Roi]:
     # INTER_AREA averages what falls into a pixel: no aliasing of small faces.
     method = cv2.INTER_AREA if longer > resolution else cv2.INTER_LINEAR
     scaled = cv2.resize(frame, (new_width, new_height), interpolation=method)
-    square = np.zeros((resolution, resolution, frame.shape[2]), np.uint8)
+    square = np.zeros((resolution, resolution, *frame.shape[2:]), np.uint8)
     top, left = (resolution - new_height) // 2, (resolution - new_width) // 2
     square[top : top + new_height, left : left + new_width] = scaled
     return square, Roi((width - 1) / 2.0, (height - 1) / 2.0, float(longer))
@@ -83,34 +97,52 @@ def to_tensor(picture: Frame, spec: InputSpec, color: Color) -> FloatArray:
     """Turn a square picture into a network input.
 
     Args:
-        picture: (resolution, resolution, 3) uint8.
+        picture: (resolution, resolution, 3) uint8, or (resolution, resolution) for "grey".
         spec: what the network takes.
         color: order of the picture's channels.
 
     Returns:
         float32 of ``spec.shape``, in RGB, values 0..255.
     """
-    rgb = picture if color == "rgb" else picture[:, :, ::-1]
+    if color == "grey":
+        picture = np.broadcast_to(picture[:, :, np.newaxis], (*picture.shape, 3))
+    rgb = picture[:, :, ::-1] if color == "bgr" else picture
     planes = rgb.transpose(2, 0, 1) if spec.layout == "NCHW" else rgb
     return np.ascontiguousarray(planes[np.newaxis], dtype=np.float32)
 
 
-def crop_tensor(frame: Frame, roi: Roi, spec: InputSpec, color: Color) -> FloatArray:
+def crop_tensor(
+    frame: Frame, roi: Roi, spec: InputSpec, color: Color, *, mirrored: bool = False
+) -> FloatArray:
     """Cut a region out of a frame as a network input: one affine pass.
 
     Args:
-        frame: (H, W, 3) uint8.
+        frame: (H, W, 3) uint8, or (H, W) for "grey".
         roi: the region; black where it leaves the frame.
         spec: what the network takes.
         color: order of the frame's channels.
+        mirrored: hand the network the mirror image of the region.
 
     Returns:
         float32 of ``spec.shape``.
     """
-    return to_tensor(crop_frame(frame, roi, spec.resolution), spec, color)
+    crop = crop_frame(frame, roi, spec.resolution)
+    return to_tensor(crop[:, ::-1] if mirrored else crop, spec, color)
 
 
-def letterbox_tensor(frame: Frame, spec: InputSpec, color: Color) -> tuple[FloatArray, Roi]:
-    """The whole frame as a network input, and the region it shows: see ``letterbox``."""
+def letterbox_tensor(
+    frame: Frame, spec: InputSpec, color: Color, rotation_deg: QuarterTurn = 0
+) -> tuple[FloatArray, Roi]:
+    """The whole frame as a network input, and the region it shows: see ``letterbox``.
+
+    Args:
+        frame: (H, W, 3) uint8, or (H, W) for "grey".
+        spec: what the network takes.
+        color: order of the frame's channels.
+        rotation_deg: clockwise turn that puts the frame upright.
+    """
     square, roi = letterbox(frame, spec.resolution)
-    return to_tensor(square, spec, color), roi
+    if rotation_deg:
+        square = np.rot90(square, -rotation_deg // 90)
+    upright = replace(roi, rotation_rad=upright_rotation(rotation_deg))
+    return to_tensor(square, spec, color), upright

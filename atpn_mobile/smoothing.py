@@ -1,13 +1,15 @@
-"""The one-euro filter for landmarks: calm at rest, quick in motion.
+"""The one-euro filter for landmarks and head poses: calm at rest, quick in motion.
 
 Source: Casiez, Roussel, Vogel, "1 Euro Filter: A Simple Speed-based Low-pass Filter for Noisy Input
 in Interactive Systems", CHI 2012. Two differences: speed is in face sizes per second, so a near and
 a far face are smoothed alike; and it is the speed of the point, not of x and y apart, so the
-direction of a movement does not matter.
+direction of a movement does not matter. Head poses are filtered as rotations: angles jump where
+they wrap around, and their sizes depend on one another.
 """
 
 import math
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -61,6 +63,43 @@ class OneEuroFilter:
         weights = _weight(self._config.min_cutoff_hz + self._config.beta * speed, step_s)
         self._points = self._points + weights * (raw - self._points)
         return self._points.astype(np.float32)
+
+
+class RotationFilter:
+    """The same for the rotation of one head; its speed is the angle of the turn per second."""
+
+    def __init__(self, config: SmoothingConfig) -> None:
+        """Start without history: the first rotation comes back as it is."""
+        self._config = config
+        self._rotation: NDArray[np.float64] | None = None  # the last result
+        self._velocity = np.zeros(3)  # axis times radians / s, low-passed
+        self._timestamp_s = -math.inf
+
+    def smooth(self, rotation: NDArray[np.float64], timestamp_s: float) -> NDArray[np.float64]:
+        """Filter the next rotation.
+
+        A timestamp that is not above the last one starts the filter anew.
+
+        Args:
+            rotation: (3, 3).
+            timestamp_s: when it was seen, seconds.
+
+        Returns:
+            (3, 3) a rotation.
+        """
+        step_s = timestamp_s - self._timestamp_s
+        self._timestamp_s = timestamp_s
+        if self._rotation is None or step_s < MIN_STEP_S:
+            self._rotation, self._velocity = rotation.copy(), np.zeros(3)
+            return rotation.copy()
+        turn = cv2.Rodrigues(rotation @ self._rotation.T)[0].reshape(3)
+        weight = _weight(np.array(self._config.derivative_cutoff_hz), step_s)
+        self._velocity = self._velocity + weight * (turn / step_s - self._velocity)
+        speed = np.linalg.norm(self._velocity)
+        cutoff_hz = self._config.pose_min_cutoff_hz + self._config.pose_beta * speed
+        part = cv2.Rodrigues(turn * _weight(np.array(cutoff_hz), step_s))[0]
+        self._rotation = np.asarray(part @ self._rotation, np.float64)
+        return self._rotation.copy()
 
 
 def _weight(cutoff_hz: NDArray[np.float64], step_s: float) -> NDArray[np.float64]:

@@ -5,30 +5,47 @@ The only module that knows all stages. State lives in the tracks and nowhere els
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
-from atpn_mobile.association import Box, distinct_faces, overlaps_any
+from atpn_mobile.association import (
+    Box,
+    distinct_faces,
+    longer_side,
+    match_lost,
+    overlaps_any,
+)
 from atpn_mobile.backends import create_backend
 from atpn_mobile.backends.base import Backend, require_outputs
 from atpn_mobile.config import TrackerConfig
-from atpn_mobile.decode import ALIGNMENT_OUTPUTS, Alignment, decode_alignment
+from atpn_mobile.decode import (
+    ALIGNMENT_OUTPUTS,
+    Alignment,
+    average_views,
+    decode_alignment,
+)
 from atpn_mobile.detector import Detector, NetworkDetector
 from atpn_mobile.errors import AtpnError, InvalidFrameError
 from atpn_mobile.gate import passes_gate
-from atpn_mobile.geometry import box_from_landmarks, on_grid, roi_from_box, steady_roi
+from atpn_mobile.geometry import (
+    box_from_landmarks,
+    on_grid,
+    roi_from_box,
+    steady_roi,
+    upright_rotation,
+)
 from atpn_mobile.manifest import load_manifest
 from atpn_mobile.preprocess import check_frame, crop_tensor
-from atpn_mobile.smoothing import OneEuroFilter
+from atpn_mobile.smoothing import OneEuroFilter, RotationFilter
 from atpn_mobile.types import (
-    Detection,
     Face,
     FloatArray,
     Frame,
+    HeadPose,
     Roi,
     Source,
     StageTimings,
@@ -53,12 +70,30 @@ class _Sighting:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Filters:
+    """The smoothing of one track."""
+
+    landmarks: OneEuroFilter
+    pose: RotationFilter
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Track:
     """What is carried from frame to frame for one face."""
 
     track_id: int
-    roi: Roi
-    smoother: OneEuroFilter | None
+    roi: Roi  # where to look next
+    box: Box  # where it was seen
+    filters: _Filters | None  # None: no smoothing
+
+
+@dataclass(frozen=True, slots=True)
+class _LostTrack:
+    """A face that may come back."""
+
+    track_id: int
+    box: Box  # where it was last seen
+    lost_s: float  # time of the first frame without it
 
 
 class _StageClock:
@@ -86,9 +121,9 @@ class _StageClock:
 class FaceTracker:
     """Landmarks, head pose and presence of the faces in a video or a picture.
 
-    A face is found once by the detector and then followed by the region of its own landmarks; the
-    detector is asked again when the network no longer sees a face there. Landmarks of a video are
-    smoothed (``raw_landmarks`` are not); the head pose is the network's, unsmoothed.
+    A face is found once by the detector and then followed by the region of its own landmarks; when
+    the network no longer sees it there, nor around it, the detector is asked again. Landmarks and
+    head poses of a video are smoothed (``raw_landmarks`` and ``raw_pose`` are not).
 
     Same frames, same options, same results. One tracker serves one video and one thread.
 
@@ -134,14 +169,25 @@ class FaceTracker:
             if detector is None:
                 engine = backend if isinstance(backend, str) else "auto"
                 network = self._load(resources, engine, DETECTION_MODEL, models_dir)
-                detector = NetworkDetector(network, self._config.detector, color=self._config.color)
+                detector = NetworkDetector(
+                    network,
+                    self._config.detector,
+                    color=self._config.color,
+                    rotation_deg=self._config.rotation_deg,
+                )
             self._detector = detector
             self._resources = resources.pop_all()
+        self._upright_rad = upright_rotation(self._config.rotation_deg)
         self._closed = False
-        self._tracks: list[_Track] = []
+        self._forget()
+
+    def _forget(self) -> None:
+        self._tracks: list[_Track] = []  # by track_id
+        self._lost: list[_LostTrack] = []
         self._next_track_id = 0
         self._frame_index = 0
-        self._frames_since_detector = 0
+        self._detector_asked: int | None = None  # the frame of it
+        self._frames_without_face = 0
 
     def _load(
         self, resources: ExitStack, engine: str, model: str, models_dir: Path | str | None
@@ -170,7 +216,7 @@ class FaceTracker:
         """Follow the faces into the next frame of a video.
 
         Args:
-            frame: (H, W, 3) uint8, channels in the order of ``config.color``.
+            frame: (H, W, 3) uint8, channels in the order of ``config.color``; (H, W) for "grey".
             timestamp_s: time of the frame, seconds; used for smoothing. None: frames since the
                 start or ``reset()``, at 30 per second. A time that does not increase is allowed;
                 it starts the smoothing anew.
@@ -184,36 +230,41 @@ class FaceTracker:
         """
         self._require_open()
         clock = _StageClock()
-        picture = check_frame(frame)
+        picture = check_frame(frame, self._config.color)
         now_s = self._check_timestamp(timestamp_s)
 
-        looks = [(track, self._sight(picture, track.roi, clock)) for track in self._tracks]
-        followed = self._one_track_per_face(
-            [(track, sighting) for track, sighting in looks if sighting is not None]
-        )
-        detector_due = self._is_detector_due(len(followed))
+        followed = self._follow(picture, clock)
+        lost = self._lost_tracks(followed, now_s)
+        detector_due = self._is_detector_due(len(followed), bool(lost))
         fresh: list[_Sighting] = []
         if detector_due:
             known = [sighting.box for _, sighting in followed]
             fresh = self._find(picture, known, self._config.max_faces - len(followed), clock)
 
         # Everything that can fail is behind us: from here on the state changes.
+        before = {track.track_id for track in self._tracks}
         faces = [self._face(track, seen, "tracked", now_s) for track, seen in followed]
-        new_tracks = [self._new_track(sighting) for sighting in fresh]
+        new_tracks = self._new_tracks(fresh, lost)
         faces += [
             self._face(track, sighting, "detected", now_s)
             for track, sighting in zip(new_tracks, fresh, strict=True)
         ]
-        self._tracks = [replace(track, roi=seen.next_roi) for track, seen in followed] + new_tracks
-        self._frames_since_detector = 1 if detector_due else self._frames_since_detector + 1
+        continued = [replace(track, roi=seen.next_roi, box=seen.box) for track, seen in followed]
+        self._tracks = sorted(continued + new_tracks, key=lambda track: track.track_id)
+        faces.sort(key=lambda face: face.track_id)
+        now = {face.track_id for face in faces}
+        self._lost = [one for one in lost if one.track_id not in now]
+        self._detector_asked = self._frame_index if detector_due else self._detector_asked
+        self._frames_without_face = 0 if faces else self._frames_without_face + 1
         self._frame_index += 1
-        return TrackResult(tuple(faces), now_s, clock.timings(), detector_due)
+        lost_ids = tuple(sorted(before - now))
+        return TrackResult(tuple(faces), now_s, clock.timings(), detector_due, lost_ids)
 
     def detect(self, frame: Frame) -> TrackResult:
         """Find the faces of one picture; tracks are neither used nor changed.
 
         Args:
-            frame: (H, W, 3) uint8, channels in the order of ``config.color``.
+            frame: (H, W, 3) uint8, channels in the order of ``config.color``; (H, W) for "grey".
 
         Returns:
             At most ``config.max_faces`` faces, best detection first, unsmoothed, with track_id -1
@@ -225,7 +276,7 @@ class FaceTracker:
         """
         self._require_open()
         clock = _StageClock()
-        picture = check_frame(frame)
+        picture = check_frame(frame, self._config.color)
         found = self._find(picture, [], self._config.max_faces, clock)
         faces = tuple(
             _unsmoothed_face(sighting.alignment, sighting.roi, "detected") for sighting in found
@@ -236,8 +287,9 @@ class FaceTracker:
         """Run the network on regions of your own; no detector, no gate, no tracks.
 
         Args:
-            frame: (H, W, 3) uint8, channels in the order of ``config.color``.
-            rois: the regions; ``roi_from_box`` makes one of a face box.
+            frame: (H, W, 3) uint8, channels in the order of ``config.color``; (H, W) for "grey".
+            rois: the regions; ``roi_from_box`` makes one of a face box. Where the frames are not
+                upright, ``config.rotation_deg`` turns them.
 
         Returns:
             One face per region, in their order, unsmoothed, with track_id -1 and source
@@ -249,9 +301,10 @@ class FaceTracker:
         """
         self._require_open()
         clock = _StageClock()
-        picture = check_frame(frame)
+        picture = check_frame(frame, self._config.color)
         faces = []
-        for roi in rois:
+        for wanted in rois:
+            roi = replace(wanted, rotation_rad=wanted.rotation_rad + self._upright_rad)
             alignment = self._look(picture, roi, clock)
             if alignment is None:
                 raise AtpnError(f"expected finite numbers from the network, got others for {roi}")
@@ -265,10 +318,7 @@ class FaceTracker:
             AtpnError: the tracker is closed.
         """
         self._require_open()
-        self._tracks = []
-        self._next_track_id = 0
-        self._frame_index = 0
-        self._frames_since_detector = 0
+        self._forget()
 
     def close(self) -> None:
         """Free the networks it loaded; a second call does nothing."""
@@ -304,21 +354,29 @@ class FaceTracker:
             raise InvalidFrameError(f"expected timestamp_s as finite seconds, got {timestamp_s!r}")
         return seconds
 
-    def _look(self, picture: Frame, roi: Roi, clock: _StageClock) -> Alignment | None:
-        """Run the network on a region; None when its numbers are not finite."""
+    def _run(
+        self, picture: Frame, roi: Roi, mirrored: bool, clock: _StageClock
+    ) -> Mapping[str, FloatArray]:
         spec = self._backend.spec.input
         with clock.stage("crop"):
-            tensor = crop_tensor(picture, roi, spec, self._config.color)
+            tensor = crop_tensor(picture, roi, spec, self._config.color, mirrored=mirrored)
         with clock.stage("network"):
-            outputs = self._backend.run({spec.name: tensor})
-        return decode_alignment(outputs, roi)
+            return self._backend.run({spec.name: tensor})
 
-    def _sight(self, picture: Frame, roi: Roi, clock: _StageClock) -> _Sighting | None:
+    def _look(self, picture: Frame, roi: Roi, clock: _StageClock) -> Alignment | None:
+        """Run the network on a region; None when its numbers are not finite."""
+        mirrored = self._config.mirrored
+        outputs = self._run(picture, roi, mirrored, clock)
+        if self._config.views == 2:
+            outputs = average_views(outputs, self._run(picture, roi, not mirrored, clock))
+        return decode_alignment(outputs, roi, mirrored=mirrored)
+
+    def _sight(
+        self, picture: Frame, roi: Roi, threshold: float, clock: _StageClock
+    ) -> _Sighting | None:
         """Look for a face in a region; None when there is none to follow."""
         alignment = self._look(picture, roi, clock)
-        if alignment is None or not passes_gate(
-            alignment.presence, self._config.presence_threshold
-        ):
+        if alignment is None or not passes_gate(alignment.presence, threshold):
             return None
         target = self._next_roi(alignment.landmarks, picture)
         if target is None:
@@ -326,12 +384,45 @@ class FaceTracker:
         box = box_from_landmarks(alignment.landmarks)
         return _Sighting(alignment, roi, box, steady_roi(roi, target))
 
+    def _acquire(self, picture: Frame, roi: Roi, clock: _StageClock) -> _Sighting | None:
+        """Find the face in a region that may be off; None when there is none.
+
+        The network looks twice: its first landmarks give the region in which a tracked face would
+        be looked for, so the first frame of a track is as good as the others. The second look is
+        the one that has to pass the gate: the first may be off by the detector's error.
+        """
+        first = self._look(picture, roi, clock)
+        refined = None if first is None else self._next_roi(first.landmarks, picture)
+        if refined is None:
+            return None
+        return self._sight(picture, on_grid(refined), self._config.accept_presence, clock)
+
+    def _follow(self, picture: Frame, clock: _StageClock) -> list[tuple[_Track, _Sighting]]:
+        """Look at the tracks; those that are not where they were, once more in a larger region."""
+        threshold = self._config.keep_presence
+        looks = [
+            (track, self._sight(picture, track.roi, threshold, clock)) for track in self._tracks
+        ]
+        seen = self._one_track_per_face(
+            [(track, sighting) for track, sighting in looks if sighting is not None]
+        )
+        if self._config.retry_scale == 1.0:
+            return seen
+        for track in (track for track, sighting in looks if sighting is None):
+            larger = replace(track.roi, size=track.roi.size * self._config.retry_scale)
+            found = self._acquire(picture, larger, clock)
+            taken = [sighting.box for _, sighting in seen]
+            if found and not overlaps_any(found.box, taken, self._config.same_face_iou):
+                seen.append((track, found))
+        return seen
+
     def _next_roi(self, landmarks: FloatArray, picture: Frame) -> Roi | None:
         """The landmarks' own region; None when it is none, or one beside the picture."""
         box = box_from_landmarks(landmarks)
-        if _longer_side(box) < MIN_FACE_SIZE:
+        if longer_side(box) < MIN_FACE_SIZE:
             return None
-        roi = roi_from_box(box, self._config.roi_extension)
+        square = roi_from_box(box, self._config.roi_extension)
+        roi = replace(square, rotation_rad=self._upright_rad)
         height, width = picture.shape[:2]
         reach = (
             roi.size / 2.0 + 0.5
@@ -339,20 +430,6 @@ class FaceTracker:
         inside_x = -reach < roi.center_x < width - 1 + reach
         inside_y = -reach < roi.center_y < height - 1 + reach
         return roi if inside_x and inside_y else None
-
-    def _acquire(
-        self, picture: Frame, detection: Detection, clock: _StageClock
-    ) -> _Sighting | None:
-        """Turn a detection into a face, or into None.
-
-        The network looks twice: its first landmarks give the region in which a tracked face would
-        be looked for, so the first frame of a track is as good as the others. The second look is
-        the one that has to pass the gate: the first may be off by the detector's error.
-        """
-        roi = roi_from_box(detection.box_xyxy, self._config.roi_extension)
-        first = self._look(picture, roi, clock)
-        refined = None if first is None else self._next_roi(first.landmarks, picture)
-        return None if refined is None else self._sight(picture, on_grid(refined), clock)
 
     def _find(
         self, picture: Frame, known: Sequence[Box], limit: int, clock: _StageClock
@@ -367,7 +444,9 @@ class FaceTracker:
                 break
             if overlaps_any(detection.box_xyxy, taken, self._config.same_face_iou):
                 continue
-            sighting = self._acquire(picture, detection, clock)
+            square = roi_from_box(detection.box_xyxy, self._config.roi_extension)
+            roi = replace(square, rotation_rad=self._upright_rad)
+            sighting = self._acquire(picture, roi, clock)
             if sighting is None or overlaps_any(sighting.box, taken, self._config.same_face_iou):
                 continue
             taken.append(sighting.box)
@@ -382,26 +461,64 @@ class FaceTracker:
         kept = distinct_faces(boxes, presences, self._config.same_face_iou)
         return [seen[index] for index in kept]
 
-    def _is_detector_due(self, num_followed: int) -> bool:
+    def _lost_tracks(
+        self, followed: Sequence[tuple[_Track, _Sighting]], now_s: float
+    ) -> list[_LostTrack]:
+        """The faces that may come back: those lost in this frame, and lately."""
+        kept = {track.track_id for track, _ in followed}
+        lost = self._lost + [
+            _LostTrack(track.track_id, track.box, now_s)
+            for track in self._tracks
+            if track.track_id not in kept
+        ]
+        recent = [one for one in lost if 0.0 <= now_s - one.lost_s < self._config.reattach_s]
+        return recent[-self._config.max_faces :]  # bounded, also while a clock stands still
+
+    def _is_detector_due(self, num_followed: int, may_return: bool) -> bool:
         if num_followed >= self._config.max_faces:
             return False
-        just_lost = num_followed < len(self._tracks)
-        waited = self._frames_since_detector >= self._config.detect_interval_frames
-        return num_followed == 0 or just_lost or waited
+        if self._detector_asked is None:
+            return True
+        if num_followed > 0:
+            interval = 1 if may_return else self._config.detect_interval_frames
+        else:
+            is_idle = self._frames_without_face >= self._config.idle_after_frames
+            interval = self._config.idle_interval_frames if is_idle else 1
+        return self._frame_index - self._detector_asked >= interval
 
-    def _new_track(self, sighting: _Sighting) -> _Track:
+    def _new_tracks(
+        self, sightings: Sequence[_Sighting], lost: Sequence[_LostTrack]
+    ) -> list[_Track]:
+        """A track for each face that was found: under its old id where it has come back."""
+        boxes = [sighting.box for sighting in sightings]
+        matches = match_lost(boxes, [one.box for one in lost], self._config.reattach_distance)
+        tracks = []
+        for sighting, match in zip(sightings, matches, strict=True):
+            if match is None:
+                track_id = self._next_track_id
+                self._next_track_id += 1
+            else:
+                track_id = lost[match].track_id
+            tracks.append(_Track(track_id, sighting.next_roi, sighting.box, self._filters()))
+        return tracks
+
+    def _filters(self) -> _Filters | None:
         smoothing = self._config.smoothing
-        smoother = None if smoothing is None else OneEuroFilter(smoothing)
-        track = _Track(self._next_track_id, sighting.next_roi, smoother)
-        self._next_track_id += 1
-        return track
+        if smoothing is None:
+            return None
+        return _Filters(OneEuroFilter(smoothing), RotationFilter(smoothing))
 
     def _face(self, track: _Track, sighting: _Sighting, source: Source, now_s: float) -> Face:
         face = _unsmoothed_face(sighting.alignment, sighting.roi, source)
-        if track.smoother is None:
+        if track.filters is None:
             return replace(face, track_id=track.track_id)
-        landmarks = track.smoother.smooth(face.raw_landmarks, now_s, _longer_side(sighting.box))
-        return replace(face, track_id=track.track_id, landmarks=landmarks)
+        size = longer_side(sighting.box)
+        return replace(
+            face,
+            track_id=track.track_id,
+            landmarks=track.filters.landmarks.smooth(face.raw_landmarks, now_s, size),
+            pose=HeadPose(track.filters.pose.smooth(face.raw_pose.rotation, now_s)),
+        )
 
 
 def _unsmoothed_face(alignment: Alignment, roi: Roi, source: Source) -> Face:
@@ -411,10 +528,7 @@ def _unsmoothed_face(alignment: Alignment, roi: Roi, source: Source) -> Face:
         raw_landmarks=alignment.landmarks,
         presence=alignment.presence,
         pose=alignment.pose,
+        raw_pose=alignment.pose,
         roi=roi,
         source=source,
     )
-
-
-def _longer_side(box: Box) -> float:
-    return max(box[2] - box[0], box[3] - box[1])

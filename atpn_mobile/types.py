@@ -83,7 +83,8 @@ class Face:
         landmarks: (98, 2) float32, frame pixels, x right, y down, smoothed where smoothing is on.
         raw_landmarks: (98, 2) float32, as the network gave them.
         presence: probability that the region shows a face, 0..1.
-        pose: orientation of the head.
+        pose: orientation of the head, smoothed where smoothing is on.
+        raw_pose: as the network gave it.
         roi: the region the network looked at.
         source: "detected" when the detector found the face in this frame, else "tracked".
     """
@@ -93,6 +94,7 @@ class Face:
     raw_landmarks: FloatArray
     presence: float
     pose: HeadPose
+    raw_pose: HeadPose
     roi: Roi
     source: Source
 
@@ -135,9 +137,11 @@ class TrackResult:
         timestamp_s: the frame's time, seconds.
         timings: wall time by stage.
         detector_ran: whether the detector was asked in this frame.
+        lost_ids: tracks of the frame before that have no face in this one.
     """
 
     faces: tuple[Face, ...]
     timestamp_s: float
     timings: StageTimings = field(default_factory=StageTimings)
     detector_ran: bool = False
+    lost_ids: tuple[int, ...] = ()

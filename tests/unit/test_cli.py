@@ -30,6 +30,7 @@ def make_face(track_id=0, source="tracked"):
         landmarks,
         0.9,
         HeadPose(np.eye(3)),
+        HeadPose(np.eye(3)),
         roi_from_landmarks(landmarks),
         source,
     )

@@ -48,6 +48,7 @@ def make_face(
         raw_landmarks=landmarks,
         presence=presence,
         pose=pose or make_pose(),
+        raw_pose=pose or make_pose(),
         roi=roi_from_landmarks(landmarks),
         source=source,
     )

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atpn_mobile.errors import InvalidFrameError
-from atpn_mobile.geometry import landmarks_to_crop
+from atpn_mobile.geometry import landmarks_to_crop, landmarks_to_frame
 from atpn_mobile.manifest import InputSpec
 from atpn_mobile.preprocess import (
     MAX_FRAME_SIDE,
@@ -30,7 +30,7 @@ def picture(height=48, width=64):
     [
         (None, "got NoneType"),  # what cv2.imread gives for a missing file
         ([[[0, 0, 0]]], "got list"),
-        (np.zeros((4, 4), np.uint8), r"\(4, 4\).*grey.*COLOR_GRAY2RGB"),
+        (np.zeros((4, 4), np.uint8), r"\(4, 4\).*a grey picture.*color=\"grey\""),
         (np.zeros((4, 4, 1), np.uint8), "grey"),
         (np.zeros((4, 4, 4), np.uint8), r"\(4, 4, 4\).*alpha.*COLOR_RGBA2RGB"),
         (np.zeros((4, 4, 3), np.float32), r"dtype float32.*0\.\.255.*astype\(np\.uint8\)"),
@@ -53,6 +53,50 @@ def test_check_frame_refuses(frame, message):
 def test_a_good_frame_is_not_copied():
     frame = picture()
     assert check_frame(frame) is frame
+
+
+def test_a_grey_frame_has_two_axes_or_one_channel():
+    grey = picture()[:, :, 0].copy()
+    assert check_frame(grey, "grey") is grey
+    np.testing.assert_array_equal(check_frame(grey[:, :, np.newaxis], "grey"), grey)
+    with pytest.raises(InvalidFrameError, match=r'\(H, W\) and dtype uint8.*say color="rgb"'):
+        check_frame(picture(), "grey")
+
+
+def test_a_grey_frame_gives_the_same_as_one_with_three_equal_channels():
+    grey = picture()[:, :, 0].copy()
+    colours = np.repeat(grey[:, :, np.newaxis], 3, axis=2)
+    roi = Roi(8.0, 6.0, 14.0, 0.3)
+    np.testing.assert_array_equal(
+        crop_tensor(grey, roi, NCHW, "grey"), crop_tensor(colours, roi, NCHW, "rgb")
+    )
+    np.testing.assert_array_equal(
+        letterbox_tensor(grey, NCHW, "grey")[0], letterbox_tensor(colours, NCHW, "rgb")[0]
+    )
+
+
+@pytest.mark.parametrize("rotation_deg", [0, 90, 180, 270])
+def test_a_turned_frame_is_letterboxed_upright(rotation_deg):
+    upright = picture(24, 40)
+    turned = np.ascontiguousarray(np.rot90(upright, rotation_deg // 90))  # counter-clockwise
+    expected, _ = letterbox_tensor(upright, NCHW, "rgb")
+    tensor, roi = letterbox_tensor(turned, NCHW, "rgb", rotation_deg)
+    np.testing.assert_allclose(tensor, expected, atol=1.0)
+    # the pixel in the corner of the upright frame, found again through the region
+    corner = np.array([[0.5 / 40, (0.5 + 8) / 40]], np.float32)
+    x, y = landmarks_to_frame(corner, roi)[0]
+    np.testing.assert_array_equal(turned[round(float(y)), round(float(x))], upright[0, 0])
+
+
+def test_a_mirrored_crop_is_the_crop_of_the_mirrored_frame():
+    frame = picture(20, 30)
+    roi = Roi(12.0, 9.0, 16.0)
+    mirrored = np.ascontiguousarray(frame[:, ::-1])
+    np.testing.assert_allclose(
+        crop_tensor(mirrored, Roi(29 - 12.0, 9.0, 16.0), NCHW, "rgb", mirrored=True),
+        crop_tensor(frame, roi, NCHW, "rgb"),
+        atol=1.0,
+    )
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ def make_face(track_id=0, source="tracked", offset=0.0):
         raw_landmarks=grid + np.float32(1.0),
         presence=0.98765432,
         pose=HeadPose(rotation_from_euler(*np.radians([36.123456, -5.0, 12.0]))),
+        raw_pose=HeadPose(np.eye(3)),
         roi=Roi(100.123456, 50.0, 80.0, 0.1),
         source=source,
     )

@@ -129,12 +129,99 @@ def test_a_lost_face_is_asked_for_again_in_the_same_frame():
     assert detector.calls == 2
 
 
-def test_a_face_that_fades_is_dropped_and_comes_back_under_a_new_id():
+def test_a_face_that_fades_is_dropped_and_comes_back_under_its_id():
     tracker, _, _ = make()
-    shown = [
-        ids(tracker.track(world((150, 120, 60), value=value))) for value in (255, 200, 150, 0, 255)
+    results = [
+        tracker.track(world((150, 120, 60), value=value)) for value in (255, 200, 150, 0, 255)
     ]
-    assert shown == [[0], [0], [], [], [1]]
+    assert [ids(result) for result in results] == [[0], [0], [], [], [0]]
+    assert [result.lost_ids for result in results] == [(), (), (0,), (), ()]
+    assert results[-1].faces[0].source == "detected"
+
+
+@pytest.mark.parametrize(
+    ("options", "gap_frames", "shift", "expected"),
+    [
+        ({}, 58, 0, 0),  # within 2 seconds at 30 frames per second
+        ({}, 61, 0, 1),
+        ({"reattach_s": 0.5}, 14, 0, 0),
+        ({"reattach_s": 0.5}, 15, 0, 1),
+        ({"reattach_s": 0.0}, 1, 0, 1),  # off
+        ({}, 1, 110, 0),  # less than twice its size away
+        ({}, 1, 130, 1),
+        ({"reattach_distance": 3.0}, 1, 130, 0),
+        ({"reattach_distance": 0.0}, 1, 20, 1),
+    ],
+)
+def test_a_face_keeps_its_id_if_it_comes_back_soon_and_near(options, gap_frames, shift, expected):
+    tracker, _, _ = make(TrackerConfig(smoothing=None, **options))
+    assert ids(tracker.track(world((100, 120, 60)))) == [0]
+    for _ in range(gap_frames):
+        assert tracker.track(world()).faces == ()
+    assert ids(tracker.track(world((100 + shift, 120, 60)))) == [expected]
+
+
+def test_a_face_of_another_size_is_another_face():
+    tracker, _, _ = make()
+    for place, expected in (((100, 120, 80), [0]), (None, []), ((100, 120, 30), [1])):
+        assert ids(tracker.track(world(place) if place else world())) == expected
+
+
+def test_the_window_counts_seconds_and_not_frames():
+    tracker, _, _ = make()
+    tracker.track(world((100, 120, 60)), 0.0)
+    tracker.track(world(), 5.0)
+    assert ids(tracker.track(world((100, 120, 60)), 6.9)) == [0]
+    tracker.track(world(), 10.0)
+    assert ids(tracker.track(world((100, 120, 60)), 12.1)) == [1]
+
+
+def test_a_face_that_jumps_out_of_its_region_is_found_around_it_without_the_detector():
+    tracker, _, detector = make()
+    tracker.track(world((100, 120, 60)))
+    for _ in range(6):
+        result = tracker.track(world((176, 120, 60)))
+        assert (ids(result), result.faces[0].source) == ([0], "tracked")
+    assert center(result.faces[0]) == pytest.approx((176, 120), abs=2.0)
+    assert detector.calls == 1
+
+
+def test_retry_scale():
+    tracker, _, _ = make(TrackerConfig(smoothing=None, retry_scale=1.0))
+    tracker.track(world((100, 120, 60)))
+    assert tracker.track(world((176, 120, 60))).detector_ran
+
+
+def test_a_retry_does_not_take_a_neighbours_face():
+    tracker, _, _ = make(TrackerConfig(max_faces=2, smoothing=None, retry_scale=4.0))
+    one, other = (70, 120, 50), (190, 120, 60)
+    assert ids(tracker.track(world(one, other))) == [0, 1]
+    result = tracker.track(world(one))
+    assert [center(face) for face in result.faces] == [pytest.approx((70, 120), abs=2.0)]
+    assert ids(result) == [1]
+    assert result.lost_ids == (0,)
+
+
+def test_presence_hysteresis():
+    faint, fainter = (world((100, 120, 60), value=value) for value in (190, 168))  # 0.745, 0.66
+    tracker, _, _ = make()
+    assert tracker.track(faint).faces == ()  # not taken up
+    tracker.track(world((100, 120, 60)))
+    assert ids(tracker.track(faint)) == [0]
+    assert ids(tracker.track(fainter)) == [0]  # kept
+    assert tracker.track(world((100, 120, 60), value=160)).faces == ()  # 0.63
+    exact, _, _ = make(TrackerConfig(smoothing=None, presence_hysteresis=0.0))
+    assert len(exact.track(faint).faces) == 1
+    assert exact.track(fainter).faces == ()
+
+
+def test_the_detector_is_asked_less_often_after_a_while_without_a_face():
+    tracker, _, _ = make(TrackerConfig(smoothing=None, idle_after_frames=4, idle_interval_frames=3))
+    ran = [tracker.track(world()).detector_ran for _ in range(12)]
+    assert [frame for frame, asked in enumerate(ran) if asked] == [0, 1, 2, 3, 6, 9]
+    seen = [ids(tracker.track(world((100, 120, 60)))) for _ in range(2)]
+    assert seen == [[0], [0]]
+    assert tracker.track(world()).detector_ran  # at once again
 
 
 def test_the_next_region_comes_from_the_unsmoothed_landmarks():
@@ -273,8 +360,8 @@ def test_ids_are_not_used_twice_between_two_resets():
     tracker, _, _ = make()
     for _ in range(2):
         seen = []
-        for _ in range(4):
-            seen += ids(tracker.track(world((100, 120, 60))))
+        for step in range(4):  # too far to be the same face
+            seen += ids(tracker.track(world((40 + 240 * (step % 2), 120, 60))))
             tracker.track(world())
         assert seen == [0, 1, 2, 3]
         tracker.reset()
@@ -325,7 +412,10 @@ def test_a_lost_face_does_not_wait_for_the_interval():
     asked = [
         tracker.track(frame).detector_ran for frame in (both, both, world(stays), world(stays))
     ]
-    assert asked == [True, False, True, False]
+    assert asked == [True, False, True, True]  # and while it may come back
+    later = [tracker.track(world(stays)).detector_ran for _ in range(100)]
+    assert later[:50] == [True] * 50
+    assert later[70:] == [False] * 30
 
 
 def test_roi_extension():
@@ -568,7 +658,7 @@ def test_an_error_in_the_middle_of_a_frame_changes_nothing():
 
 
 def test_same_frames_same_results_also_after_reset():
-    config = TrackerConfig(max_faces=2, detect_interval_frames=3)
+    config = TrackerConfig(max_faces=2, detect_interval_frames=3, reattach_distance=0.05)
     rng = np.random.default_rng(2)
     frames = [
         world((100 + int(x), 120, 60), (250, 60 + int(y), 40, int(v)))
