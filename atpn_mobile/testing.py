@@ -13,10 +13,12 @@ from typing import Final
 import numpy as np
 
 from atpn_mobile.backends.base import check_inputs, check_outputs
+from atpn_mobile.config import TrackerConfig
 from atpn_mobile.errors import AtpnError
 from atpn_mobile.landmarks import NUM_LANDMARKS
 from atpn_mobile.manifest import InputSpec, ModelSpec, OutputSpec
-from atpn_mobile.types import Detection, FloatArray, Frame
+from atpn_mobile.tracker import FaceTracker
+from atpn_mobile.types import Detection, FloatArray, Frame, Roi, TrackResult
 
 Tensors = Mapping[str, FloatArray]
 
@@ -31,15 +33,23 @@ FAKE_SPEC: Final = ModelSpec(
 )
 
 STAGES: Final = (
+    "association_sequence",
+    "crop_pixels",
     "crop_transform",
     "decode",
-    "euler",
-    "roi_from_landmarks",
-    "steady_roi",
-    "gate_sequence",
-    "one_euro_sequence",
-    "association_sequence",
+    "detections",
     "end_to_end",
+    "euler",
+    "gate_sequence",
+    "letterbox",
+    "one_euro_sequence",
+    "roi_from_landmarks",
+    "rotation_filter_sequence",
+    "steady_roi",
+    "tiles",
+    "tracker_sequence",
+    "upright_rotation",
+    "views",
 )
 
 
@@ -145,6 +155,82 @@ def fake_face(
         "pose": np.array([pose], dtype=np.float32),
         "presence": np.array([[presence]], dtype=np.float32),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class WorldFace:
+    """A face of a world without pictures: a circle.
+
+    Attributes:
+        x: centre, frame pixels.
+        y: centre, frame pixels.
+        size: diameter, frame pixels.
+        presence: what the network says of it, 0..1.
+    """
+
+    x: float
+    y: float
+    size: float
+    presence: float = 1.0
+
+
+class _WorldDetector:
+    """Finds every face of a world, the largest first."""
+
+    def __init__(self) -> None:
+        self.faces: Sequence[WorldFace] = ()
+
+    def detect(self, frame: Frame) -> tuple[Detection, ...]:
+        boxes = [
+            (one.x - one.size / 2, one.y - one.size / 2, one.x + one.size / 2, one.y + one.size / 2)
+            for one in sorted(self.faces, key=lambda face: -face.size)
+        ]
+        return tuple(Detection(box, 0.9) for box in boxes)
+
+
+class WorldTracker(FaceTracker):
+    """The tracker in a world of circles instead of pictures: its logic alone.
+
+    The network sees the face whose centre is in the region, edges included, and of several the one
+    nearest to the region's middle, of equally near ones the first; its landmarks are those of
+    ``fake_face``. Where there is none, it gives ``fake_face(presence=0.0)``. The detector finds
+    every face, the largest first. Regions that are turned, and mirrored crops, are not part of
+    this world.
+    """
+
+    WIDTH: Final = 640  # of the frames
+    HEIGHT: Final = 480
+
+    def __init__(self, config: TrackerConfig | None = None) -> None:
+        """Start without a face."""
+        self._world = _WorldDetector()
+        super().__init__(FakeBackend([fake_face()]), config, detector=self._world)
+
+    def track_world(
+        self, faces: Sequence[WorldFace], timestamp_s: float | None = None
+    ) -> TrackResult:
+        """Follow the faces into the next frame, see ``FaceTracker.track``."""
+        self._world.faces = faces
+        return self.track(np.zeros((self.HEIGHT, self.WIDTH, 3), np.uint8), timestamp_s)
+
+    def _run(self, picture: Frame, roi: Roi, mirrored: bool, clock: object) -> Tensors:
+        reach = roi.size / 2.0
+        near = [
+            (math.hypot(one.x - roi.center_x, one.y - roi.center_y), index)
+            for index, one in enumerate(self._world.faces)
+            if abs(one.x - roi.center_x) <= reach and abs(one.y - roi.center_y) <= reach
+        ]
+        if not near:
+            return fake_face(presence=0.0)
+        face = self._world.faces[min(near)[1]]
+        return fake_face(
+            center=(
+                (face.x - roi.center_x) / roi.size + 0.5,
+                (face.y - roi.center_y) / roi.size + 0.5,
+            ),
+            size=face.size / roi.size,
+            presence=face.presence,
+        )
 
 
 @dataclass(frozen=True, slots=True)
