@@ -2,11 +2,12 @@
 # pyproject.toml or the set-up changed.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check lint types imports format models arm-test build clean distclean
+.PHONY: help setup demo test soak check lint types imports format models arm-test build clean distclean
 
 DEV := .venv
 DEMO := .venv-demo
 BIN := $(DEV)/bin
+MINUTES := 10
 CLIP := assets/clips/synthetic_solo.mp4
 RUNTIME := $(shell find atpn_mobile -type f ! -name '*.pyc') $(wildcard models/manifest.json models/*.onnx models/*.tflite)
 
@@ -26,6 +27,9 @@ demo: $(DEMO)/.ready ## Track the bundled clip with the runtime alone (its own .
 
 test: $(DEV)/.ready ## Run the tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+soak: $(DEV)/.ready ## Track changing scenes for a while; memory flat, ids unique (MINUTES=10)
+	@$(BIN)/python scripts/soak.py --minutes $(MINUTES)
 
 check: lint types imports test ## Everything that must hold: style, types, import rules, tests
 

@@ -15,10 +15,12 @@ from atpn_mobile.errors import (
     ModelNotFoundError,
     VideoError,
 )
+from atpn_mobile.expressions import Expressions, measure_expressions
 from atpn_mobile.geometry import roi_from_box, roi_from_landmarks
 from atpn_mobile.manifest import Manifest, load_manifest
 from atpn_mobile.tracker import FaceTracker
 from atpn_mobile.types import Detection, Face, HeadPose, Roi, StageTimings, TrackResult
+from atpn_mobile.worker import LatestFrameWorker
 
 __all__ = [
     "AtpnError",
@@ -29,10 +31,12 @@ __all__ = [
     "Detection",
     "Detector",
     "DetectorConfig",
+    "Expressions",
     "Face",
     "FaceTracker",
     "HeadPose",
     "InvalidFrameError",
+    "LatestFrameWorker",
     "Manifest",
     "ManifestError",
     "ModelMismatchError",
@@ -48,6 +52,7 @@ __all__ = [
     "available_backends",
     "create_backend",
     "load_manifest",
+    "measure_expressions",
     "roi_from_box",
     "roi_from_landmarks",
 ]

@@ -20,10 +20,10 @@ def distinct_faces(
 
     Of two tracks on one face the one with the lower presence goes: its region fits the face worse,
     as a region does that has just slid over from a face that is hidden now. Where presences agree
-    to two decimals, noise must not decide, and the younger goes.
+    to two decimals, noise must not decide, and the later in the order goes.
 
     Args:
-        boxes_xyxy: box per track, the oldest track first.
+        boxes_xyxy: box per track, the one to be preferred first.
         presences: presence per track.
         iou_threshold: tracks whose boxes overlap by at least this sit on one face.
 

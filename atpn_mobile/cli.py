@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol, TextIO, TypeAlias
 
 from atpn_mobile._version import __version__
 from atpn_mobile.backends import engines
-from atpn_mobile.config import SmoothingConfig, TrackerConfig
+from atpn_mobile.config import QUARTER_TURNS, TrackerConfig
 from atpn_mobile.draw import draw_result
 from atpn_mobile.errors import AtpnError, ConfigError
 from atpn_mobile.info import collect_info, format_info
@@ -54,6 +54,11 @@ _PLAIN_PROGRESS_FRAMES: Final = 100  # without a terminal, one line of progress 
 _MODELS_HELP: Final = (
     "folder of manifest.json and its models (default: those that came with the package)"
 )
+_PROFILES: Final[dict[str, Callable[..., TrackerConfig]]] = {
+    "fast": TrackerConfig.fast,
+    "balanced": TrackerConfig.balanced,
+    "accurate": TrackerConfig.accurate,
+}
 _BAR_WIDTH: Final = 24
 _BAR_INTERVAL_S: Final = 0.1
 
@@ -119,7 +124,6 @@ def _build_parser() -> argparse.ArgumentParser:
 
 
 def _add_track(parser: argparse.ArgumentParser) -> None:
-    defaults = TrackerConfig()
     parser.description = (
         "Track the faces of INPUT. An interrupted run keeps whole lines of results and the "
         "video up to there. Exit status: 0 done, 2 bad usage or input, 130 interrupted."
@@ -144,6 +148,11 @@ def _add_track(parser: argparse.ArgumentParser) -> None:
         help="write the numbers: .jsonl, all of them, a line per frame; .csv, a row per face",
     )
     parser.add_argument(
+        "--expressions",
+        action="store_true",
+        help="add to the results how far eyes and mouth are open, smile and raised brows",
+    )
+    parser.add_argument(
         "--force", action="store_true", help="replace an output or results that exist"
     )
     parser.add_argument(
@@ -155,37 +164,8 @@ def _add_track(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="inference engine; auto takes the first one installed (default: auto)",
     )
-    parser.add_argument(
-        "--precision",
-        default=defaults.precision,
-        help="which of the engine's files runs, see atpn info; auto takes the most exact one "
-        "(default: %(default)s)",
-    )
     parser.add_argument("--models", type=Path, metavar="DIR", help=_MODELS_HELP)
-    parser.add_argument(
-        "--max-faces",
-        type=int,
-        metavar="N",
-        default=defaults.max_faces,
-        help="most faces tracked at a time (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--presence-threshold",
-        type=float,
-        metavar="P",
-        default=defaults.presence_threshold,
-        help="a face is kept while its presence is at least this (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--no-smoothing", action="store_true", help="landmarks as the network gives them"
-    )
-    parser.add_argument(
-        "--threads",
-        type=int,
-        metavar="N",
-        default=defaults.num_threads,
-        help="threads of the engine (default: %(default)s)",
-    )
+    _add_tracking(parser)
     parser.add_argument(
         "--stills",
         action="store_true",
@@ -202,6 +182,68 @@ def _add_track(parser: argparse.ArgumentParser) -> None:
         "--json", action="store_true", help="print the closing summary as JSON on stdout"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress, no summary")
+
+
+def _add_tracking(parser: argparse.ArgumentParser) -> None:
+    """The options of the tracker; one that is not given keeps the value of the profile."""
+    defaults = TrackerConfig()
+    parser.add_argument(
+        "--profile",
+        choices=tuple(_PROFILES),
+        default="balanced",
+        help="options for weak processors or for recordings; those given beside it go first "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--precision",
+        help="which of the engine's files runs, see atpn info; auto takes the most exact one "
+        f"(default: {defaults.precision}; of fast: {TrackerConfig.fast().precision})",
+    )
+    parser.add_argument(
+        "--max-faces",
+        type=int,
+        metavar="N",
+        help=f"most faces tracked at a time (default: {defaults.max_faces})",
+    )
+    parser.add_argument(
+        "--rotation",
+        type=int,
+        choices=QUARTER_TURNS,
+        help="degrees by which the frames have to be turned clockwise to be upright; the output "
+        f"stays as the input is (default: {defaults.rotation_deg})",
+    )
+    parser.add_argument(
+        "--mirrored",
+        action="store_true",
+        help="the frames are mirror images, as front cameras show them: right and left stay the "
+        "subject's own",
+    )
+    parser.add_argument(
+        "--tiles",
+        type=int,
+        metavar="N",
+        help="for small faces: the detector also looks at overlapping tiles, N along the shorter "
+        f"side (default: {defaults.detector.tiles}; of accurate: "
+        f"{TrackerConfig.accurate().detector.tiles})",
+    )
+    parser.add_argument(
+        "--presence-threshold",
+        type=float,
+        metavar="P",
+        help="the gate: the presence that makes a face, give or take "
+        f"{defaults.presence_hysteresis} (default: {defaults.presence_threshold})",
+    )
+    parser.add_argument(
+        "--no-smoothing",
+        action="store_true",
+        help="landmarks and head pose as the network gives them",
+    )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        help=f"threads of the engine (default: {defaults.num_threads})",
+    )
 
 
 def _add_info(parser: argparse.ArgumentParser) -> None:
@@ -228,14 +270,7 @@ class _Run:
 
 
 def _track(arguments: argparse.Namespace, tracker_factory: TrackerFactory) -> int:
-    config = TrackerConfig(
-        color="bgr",
-        max_faces=arguments.max_faces,
-        presence_threshold=arguments.presence_threshold,
-        smoothing=None if arguments.no_smoothing else SmoothingConfig(),
-        num_threads=arguments.threads,
-        precision=arguments.precision,
-    )
+    config = _config(arguments)
     _check_paths(arguments)
     if arguments.show:
         check_display()
@@ -260,9 +295,32 @@ def _track(arguments: argparse.Namespace, tracker_factory: TrackerFactory) -> in
     return EXIT_INTERRUPTED if interrupted else EXIT_OK
 
 
+def _config(arguments: argparse.Namespace) -> TrackerConfig:
+    """The profile, changed by the options that were given."""
+    options: dict[str, Any] = {
+        "precision": arguments.precision,
+        "max_faces": arguments.max_faces,
+        "rotation_deg": arguments.rotation,
+        "presence_threshold": arguments.presence_threshold,
+        "num_threads": arguments.threads,
+    }
+    config = _PROFILES[arguments.profile](
+        color="bgr",
+        mirrored=arguments.mirrored,
+        **{name: value for name, value in options.items() if value is not None},
+    )
+    if arguments.no_smoothing:
+        config = replace(config, smoothing=None)
+    if arguments.tiles is not None:
+        config = replace(config, detector=replace(config.detector, tiles=arguments.tiles))
+    return config
+
+
 def _check_paths(arguments: argparse.Namespace) -> None:
     """What can be refused before anything is opened."""
     if arguments.results is None:
+        if arguments.expressions:
+            raise ConfigError("expected --results with --expressions, which go there; got none")
         return
     check_results_path(arguments.results)
     if arguments.output is not None and arguments.output.resolve() == arguments.results.resolve():
@@ -299,7 +357,9 @@ def _open_run(
             open_writer(arguments.output, source, overwrite=arguments.force)
         )
     if arguments.results is not None:
-        results = stack.enter_context(open_results(arguments.results))
+        results = stack.enter_context(
+            open_results(arguments.results, with_expressions=arguments.expressions)
+        )
     if arguments.show:
         window = stack.enter_context(Window(f"atpn {arguments.input}"))
     return _Run(source, look, writer, results, window)

@@ -41,6 +41,10 @@ class DetectorConfig:
 class SmoothingConfig:
     """Options of the one-euro filter; lengths are in face sizes, so distance does not matter.
 
+    The defaults are tuned with ``python -m benchmarks tracking``, at 30 frames per second: a still
+    face trembles less than a third as much, and a face that moves by a tenth of its size in a
+    second, or turns by 20 degrees, is less than 30 ms behind the raw one; a faster one less.
+
     Raises:
         ConfigError: a value is outside its range.
     """
@@ -48,12 +52,12 @@ class SmoothingConfig:
     # Cut-off for a landmark at rest: lower is calmer and slower to follow; above 0.
     min_cutoff_hz: float = 1.0
     # Rise of the cut-off with speed, Hz per (face size / second): higher lags less; from 0.
-    beta: float = 30.0
+    beta: float = 40.0
     # Cut-off of the speed estimate: lower ignores noise, higher reacts sooner; above 0.
-    derivative_cutoff_hz: float = 2.0
+    derivative_cutoff_hz: float = 1.0
     # The same for the head pose, whose speed is in radians per second.
     pose_min_cutoff_hz: float = 1.0
-    pose_beta: float = 2.0
+    pose_beta: float = 8.0
 
     def __post_init__(self) -> None:
         _require_number("min_cutoff_hz", self.min_cutoff_hz, 0.0, above_low=True)

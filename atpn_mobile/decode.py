@@ -1,5 +1,6 @@
 """Network outputs -> landmarks, pose, presence and boxes in frame pixels. Pure functions."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -71,11 +72,13 @@ def decode_alignment(
         None when a value is not finite, or a landmark absurdly far away: there is nothing to
         follow then.
     """
-    landmarks, pose, presence = (outputs[name] for name in ALIGNMENT_OUTPUTS)
-    usable = (np.abs(landmarks) < MAX_LANDMARK).all()  # NaN compares false
-    if not (usable and np.isfinite(pose).all() and np.isfinite(presence).all()):
+    landmarks = outputs["landmarks"]
+    angles: list[float] = outputs["pose"].reshape(-1).tolist()
+    presence: list[float] = outputs["presence"].reshape(-1).tolist()
+    usable = np.abs(landmarks).max() < MAX_LANDMARK  # NaN compares false
+    if not (usable and all(map(math.isfinite, angles + presence))):
         return None
-    yaw, pitch, roll = (float(angle) for angle in pose.reshape(-1))
+    yaw, pitch, roll = angles
     rotation = rotation_from_euler(yaw, pitch, roll)
     points = landmarks.reshape(-1, 2)
     if mirrored:
@@ -86,7 +89,7 @@ def decode_alignment(
     return Alignment(
         landmarks=landmarks_to_frame(points, roi),
         pose=HeadPose(rotation),
-        presence=float(presence.reshape(-1)[-1]),
+        presence=presence[-1],
     )
 
 

@@ -12,6 +12,7 @@ from atpn_mobile.preprocess import letterbox_tensor
 from atpn_mobile.types import Detection, Frame
 
 TILE_OVERLAP = 0.25  # of a tile, shared with the next one: more than the small faces it is for
+MIN_TILE = 32  # pixels: smaller ones show no face better, and a thin frame would have thousands
 BORDER = 0.02  # of a tile: a box that comes so near to an inner edge is a part of a face
 
 
@@ -108,11 +109,11 @@ def tiles_of(width: int, height: int, count: int) -> tuple[Tile, ...]:
         count: of tiles along the shorter side; the longer one has as many as it takes.
 
     Returns:
-        at least ``count`` tiles of one size; empty for frames too small to be cut.
+        at least ``count`` tiles of one size; empty where they would be below ``MIN_TILE``.
     """
     shorter = min(width, height)
     size = round(shorter / (count - (count - 1) * TILE_OVERLAP))
-    if size < 1:
+    if size < MIN_TILE:
         return ()
     return tuple(
         Tile(left, top, left + size, top + size)

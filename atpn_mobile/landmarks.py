@@ -57,6 +57,45 @@ TO_68: Final[NDArray[np.intp]] = np.array(
     dtype=np.intp,
 )
 
+# Landmark i of the 98-point scheme lies nearest to vertex TO_FACEMESH[i] of MediaPipe's FaceMesh,
+# of the vertices that FaceMesh has on the same edge of the same part. Measured with MediaPipe
+# 0.10.21, see docs/from_facemesh.md. The contour names no points of the skin: it moves with the
+# view.
+TO_FACEMESH: Final[NDArray[np.intp]] = np.array(
+    [
+        *(127, 234, 234, 93, 132, 132, 58, 58, 172, 136, 136, 150, 149, 176, 148, 148),  # right ear
+        152,  # chin
+        *(
+            377,
+            377,
+            400,
+            378,
+            379,
+            365,
+            365,
+            397,
+            288,
+            288,
+            361,
+            361,
+            323,
+            454,
+            454,
+            356,
+        ),  # left ear
+        *(70, 63, 105, 66, 107, 55, 65, 52, 53),  # right brow
+        *(336, 296, 334, 293, 300, 283, 282, 295, 285),  # left brow
+        *(168, 197, 5, 4),  # nose bridge
+        *(98, 97, 2, 326, 327),  # nose base
+        *(33, 160, 159, 157, 133, 153, 145, 144),  # right eye
+        *(362, 384, 386, 387, 263, 373, 374, 380),  # left eye
+        *(61, 39, 37, 0, 267, 269, 291, 321, 314, 17, 84, 91),  # outer lips
+        *(78, 81, 13, 311, 308, 402, 14, 178),  # inner lips
+        *(468, 473),  # pupils: only of the 478 points that refine_landmarks gives
+    ],
+    dtype=np.intp,
+)
+
 # Polylines that draw a face: (indices, closed).
 FACE_PARTS: Final[tuple[tuple[slice, bool], ...]] = (
     (CONTOUR, False),

@@ -1,13 +1,14 @@
 """What a run gave: one line per frame or face in a file, and the numbers at its end.
 
 Fields of a line of ``.jsonl``, one per frame:
-    ``frame``, ``name``, ``timestamp_s``, ``detector_ran``,
+    ``frame``, ``name``, ``timestamp_s``, ``detector_ran``, ``lost_ids``,
     ``timings``: ``detector_ms``, ``crop_ms``, ``network_ms``, ``tracker_ms``,
     ``faces``, a list: ``track_id``, ``source``, ``presence``, ``yaw_deg``, ``pitch_deg``,
-    ``roll_deg``, ``rotation``, ``roi`` (``center_x``, ``center_y``, ``size``, ``rotation_rad``),
-    ``landmarks``, ``raw_landmarks``.
+    ``roll_deg``, ``rotation``, ``raw_rotation``, ``roi`` (``center_x``, ``center_y``, ``size``,
+    ``rotation_rad``), ``landmarks``, ``raw_landmarks``; where asked for, ``expressions``.
 
-Columns of a row of ``.csv``, one per face: ``CSV_COLUMNS``.
+Columns of a row of ``.csv``, one per face: ``CSV_COLUMNS``; where asked for, those of
+``Expressions`` at the end.
 
 docs/results.md of the repository explains each and shows an example.
 """
@@ -15,9 +16,10 @@ docs/results.md of the repository explains each and shows an example.
 import csv
 import io
 import json
+import math
 import statistics
 from array import array
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Protocol, TypeVar
@@ -25,8 +27,9 @@ from typing import Any, Final, Protocol, TypeVar
 import numpy as np
 
 from atpn_mobile.errors import ConfigError
+from atpn_mobile.expressions import Expressions, measure_expressions
 from atpn_mobile.landmarks import NUM_LANDMARKS
-from atpn_mobile.types import Face, FloatArray, StageTimings, TrackResult
+from atpn_mobile.types import Face, FloatArray, HeadPose, StageTimings, TrackResult
 
 # Digits after the point: a hundredth of a pixel or degree is far below what a network knows.
 _PIXEL_DIGITS: Final = 2
@@ -35,6 +38,7 @@ _PRESENCE_DIGITS: Final = 4
 _TIME_DIGITS: Final = 3  # of milliseconds
 _STAMP_DIGITS: Final = 6  # of seconds
 _ROTATION_DIGITS: Final = 6
+_RATIO_DIGITS: Final = 4
 
 CSV_COLUMNS: Final[tuple[str, ...]] = (
     "frame",
@@ -57,6 +61,7 @@ CSV_COLUMNS: Final[tuple[str, ...]] = (
     "roi_rotation_rad",
     *(f"{axis}{index}" for index in range(NUM_LANDMARKS) for axis in "xy"),
 )
+EXPRESSION_COLUMNS: Final[tuple[str, ...]] = tuple(field.name for field in fields(Expressions))
 
 _WriterT = TypeVar("_WriterT", bound="ResultsWriter")
 
@@ -98,13 +103,14 @@ class ResultsWriter(Protocol):
 class JsonLinesWriter(ResultsWriter):
     """One JSON object per line and frame, also for a frame without a face."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, with_expressions: bool = False) -> None:
         """Prepare the file; the first frame starts it, replacing one that is there."""
         self._lines = _LineFile(path)
+        self._with_expressions = with_expressions
 
     def write(self, index: int, result: TrackResult, name: str | None = None) -> None:
         """Add a frame; see ResultsWriter."""
-        record = result_record(index, result, name)
+        record = result_record(index, result, name, with_expressions=self._with_expressions)
         self._lines.append(json.dumps(record, allow_nan=False, separators=(",", ":")) + "\n")
 
     def close(self) -> None:
@@ -115,17 +121,23 @@ class JsonLinesWriter(ResultsWriter):
 class CsvWriter(ResultsWriter):
     """One row per face of a frame, flat, under ``CSV_COLUMNS``; no row for a frame without one.
 
-    The rotation matrix and the landmarks before smoothing are in the JSON lines only.
+    The rotation matrices, the landmarks before smoothing and the lost ids are in the JSON lines
+    only.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, with_expressions: bool = False) -> None:
         """Prepare the file; the first frame starts it with the header, replacing one there."""
         self._lines = _LineFile(path)
+        self._with_expressions = with_expressions
 
     def write(self, index: int, result: TrackResult, name: str | None = None) -> None:
         """Add the faces of a frame; see ResultsWriter."""
-        header = [] if self._lines.started else [CSV_COLUMNS]
-        rows = [_csv_row(index, result, name, face) for face in result.faces]
+        columns = CSV_COLUMNS + EXPRESSION_COLUMNS * self._with_expressions
+        header = [] if self._lines.started else [columns]
+        rows = [
+            _csv_row(index, result, name, face, with_expressions=self._with_expressions)
+            for face in result.faces
+        ]
         if header or rows:
             self._lines.append(_csv_text([*header, *rows]))
 
@@ -150,11 +162,12 @@ def check_results_path(path: Path) -> None:
         raise ConfigError(f"expected results ending in {' or '.join(RESULTS_WRITERS)}, got {path}")
 
 
-def open_results(path: Path) -> ResultsWriter:
+def open_results(path: Path, *, with_expressions: bool = False) -> ResultsWriter:
     """Prepare a results file of the format that its suffix names; see ResultsWriter.
 
     Args:
         path: the file, ``.jsonl`` or ``.csv``; missing parent folders are made.
+        with_expressions: add the signals of ``measure_expressions`` to every face.
 
     Raises:
         ConfigError: the suffix names no format.
@@ -162,24 +175,28 @@ def open_results(path: Path) -> ResultsWriter:
     """
     check_results_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    return RESULTS_WRITERS[path.suffix.lower()](path)
+    return RESULTS_WRITERS[path.suffix.lower()](path, with_expressions=with_expressions)
 
 
-def result_record(index: int, result: TrackResult, name: str | None = None) -> dict[str, Any]:
+def result_record(
+    index: int, result: TrackResult, name: str | None = None, *, with_expressions: bool = False
+) -> dict[str, Any]:
     """A result as plain numbers, lists and strings, rounded, as a line of the JSON lines holds it.
 
     Args:
         index: number of the frame, from 0.
         result: what the tracker gave.
         name: file name of a picture; None for a frame of a video.
+        with_expressions: add the signals of ``measure_expressions`` to every face.
     """
     return {
         "frame": index,
         "name": name,
         "timestamp_s": round(result.timestamp_s, _STAMP_DIGITS),
         "detector_ran": result.detector_ran,
+        "lost_ids": list(result.lost_ids),
         "timings": _rounded_timings(result.timings),
-        "faces": [_face_record(face) for face in result.faces],
+        "faces": [_face_record(face, with_expressions=with_expressions) for face in result.faces],
     }
 
 
@@ -348,15 +365,16 @@ class _LineFile:
             self._file.close()
 
 
-def _face_record(face: Face) -> dict[str, Any]:
-    return {
+def _face_record(face: Face, *, with_expressions: bool = False) -> dict[str, Any]:
+    record: dict[str, Any] = {
         "track_id": face.track_id,
         "source": face.source,
         "presence": round(float(face.presence), _PRESENCE_DIGITS),
         "yaw_deg": round(face.pose.yaw_deg, _ANGLE_DIGITS),
         "pitch_deg": round(face.pose.pitch_deg, _ANGLE_DIGITS),
         "roll_deg": round(face.pose.roll_deg, _ANGLE_DIGITS),
-        "rotation": np.asarray(face.pose.rotation, float).round(_ROTATION_DIGITS).tolist(),
+        "rotation": _rounded_rotation(face.pose),
+        "raw_rotation": _rounded_rotation(face.raw_pose),
         "roi": {
             "center_x": round(face.roi.center_x, _PIXEL_DIGITS),
             "center_y": round(face.roi.center_y, _PIXEL_DIGITS),
@@ -366,12 +384,19 @@ def _face_record(face: Face) -> dict[str, Any]:
         "landmarks": _rounded_points(face.landmarks),
         "raw_landmarks": _rounded_points(face.raw_landmarks),
     }
+    if with_expressions:
+        signals = asdict(measure_expressions(face.landmarks, face.pose))
+        record["expressions"] = {  # JSON has no NaN
+            signal: None if math.isnan(value) else round(value, _RATIO_DIGITS)
+            for signal, value in signals.items()
+        }
+    return record
 
 
 def _csv_row(
-    index: int, result: TrackResult, name: str | None, face: Face
-) -> list[str | int | float]:
-    record = _face_record(face)
+    index: int, result: TrackResult, name: str | None, face: Face, *, with_expressions: bool
+) -> list[str | int | float | None]:
+    record = _face_record(face, with_expressions=with_expressions)
     return [
         index,
         name or "",
@@ -391,6 +416,7 @@ def _csv_row(
         ),
         *record["roi"].values(),
         *(coordinate for point in record["landmarks"] for coordinate in point),
+        *record.get("expressions", {}).values(),
     ]
 
 
@@ -402,6 +428,11 @@ def _csv_text(rows: list[Any]) -> str:
 
 def _rounded_timings(timings: StageTimings) -> dict[str, float]:
     return {stage: round(value, _TIME_DIGITS) for stage, value in asdict(timings).items()}
+
+
+def _rounded_rotation(pose: HeadPose) -> list[list[float]]:
+    rounded: list[list[float]] = np.asarray(pose.rotation, float).round(_ROTATION_DIGITS).tolist()
+    return rounded
 
 
 def _rounded_points(points: FloatArray) -> list[list[float]]:

@@ -8,6 +8,7 @@ they wrap around, and their sizes depend on one another.
 """
 
 import math
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 
 from atpn_mobile.config import SmoothingConfig
 from atpn_mobile.types import FloatArray
+
+_Cutoff = TypeVar("_Cutoff", float, NDArray[np.float64])
 
 MIN_STEP_S = 1e-6  # two frames cannot be closer; a speed over less could overflow
 
@@ -52,16 +55,17 @@ class OneEuroFilter:
         """
         step_s = timestamp_s - self._timestamp_s
         self._timestamp_s = timestamp_s
-        raw = points.astype(np.float64)
         if self._points is None or self._velocity is None or step_s < MIN_STEP_S:
-            self._points, self._velocity = raw, np.zeros_like(raw)
+            self._points = points.astype(np.float64)
+            self._velocity = np.zeros_like(self._points)
             return points.copy()
-        velocity = (raw - self._points) / step_s
-        weight = _weight(np.array(self._config.derivative_cutoff_hz), step_s)
-        self._velocity = self._velocity + weight * (velocity - self._velocity)
-        speed = np.linalg.norm(self._velocity, axis=1, keepdims=True) / face_size
-        weights = _weight(self._config.min_cutoff_hz + self._config.beta * speed, step_s)
-        self._points = self._points + weights * (raw - self._points)
+        config = self._config
+        step = points - self._points
+        weight = _weight(config.derivative_cutoff_hz, step_s)
+        self._velocity = (1.0 - weight) * self._velocity + (weight / step_s) * step
+        speed = np.hypot(self._velocity[:, :1], self._velocity[:, 1:])
+        cutoff_hz = speed * (config.beta / face_size) + config.min_cutoff_hz
+        self._points = self._points + _weight(cutoff_hz, step_s) * step
         return self._points.astype(np.float32)
 
 
@@ -93,16 +97,15 @@ class RotationFilter:
             self._rotation, self._velocity = rotation.copy(), np.zeros(3)
             return rotation.copy()
         turn = cv2.Rodrigues(rotation @ self._rotation.T)[0].reshape(3)
-        weight = _weight(np.array(self._config.derivative_cutoff_hz), step_s)
-        self._velocity = self._velocity + weight * (turn / step_s - self._velocity)
-        speed = np.linalg.norm(self._velocity)
+        weight = _weight(self._config.derivative_cutoff_hz, step_s)
+        self._velocity = (1.0 - weight) * self._velocity + (weight / step_s) * turn
+        speed = math.hypot(*self._velocity.tolist())
         cutoff_hz = self._config.pose_min_cutoff_hz + self._config.pose_beta * speed
-        part = cv2.Rodrigues(turn * _weight(np.array(cutoff_hz), step_s))[0]
+        part = cv2.Rodrigues(turn * _weight(cutoff_hz, step_s))[0]
         self._rotation = np.asarray(part @ self._rotation, np.float64)
         return self._rotation.copy()
 
 
-def _weight(cutoff_hz: NDArray[np.float64], step_s: float) -> NDArray[np.float64]:
+def _weight(cutoff_hz: _Cutoff, step_s: float) -> _Cutoff:
     """Share of the new value in a first-order low-pass: 1 / (1 + tau / step)."""
-    tau_s = 1.0 / (2.0 * math.pi * cutoff_hz)
-    return 1.0 / (1.0 + tau_s / step_s)
+    return 1.0 / (1.0 + (1.0 / (2.0 * math.pi * step_s)) / cutoff_hz)

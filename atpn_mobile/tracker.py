@@ -5,8 +5,8 @@ The only module that knows all stages. State lives in the tracks and nowhere els
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +33,7 @@ from atpn_mobile.errors import AtpnError, InvalidFrameError
 from atpn_mobile.gate import passes_gate
 from atpn_mobile.geometry import (
     box_from_landmarks,
+    box_iou,
     on_grid,
     roi_from_box,
     steady_roi,
@@ -103,13 +104,11 @@ class _StageClock:
         self._start = time.perf_counter()
         self._spent_ms = {"detector": 0.0, "crop": 0.0, "network": 0.0}
 
-    @contextmanager
-    def stage(self, name: Literal["detector", "crop", "network"]) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._spent_ms[name] += (time.perf_counter() - start) * 1000.0
+    def end(self, stage: Literal["detector", "crop", "network"], start: float) -> float:
+        """Add a stage that began at ``start``; returns the time now."""
+        now = time.perf_counter()
+        self._spent_ms[stage] += (now - start) * 1000.0
+        return now
 
     def timings(self) -> StageTimings:
         total_ms = (time.perf_counter() - self._start) * 1000.0
@@ -249,7 +248,10 @@ class FaceTracker:
             self._face(track, sighting, "detected", now_s)
             for track, sighting in zip(new_tracks, fresh, strict=True)
         ]
-        continued = [replace(track, roi=seen.next_roi, box=seen.box) for track, seen in followed]
+        continued = [
+            _Track(track.track_id, seen.next_roi, seen.box, track.filters)
+            for track, seen in followed
+        ]
         self._tracks = sorted(continued + new_tracks, key=lambda track: track.track_id)
         faces.sort(key=lambda face: face.track_id)
         now = {face.track_id for face in faces}
@@ -358,10 +360,12 @@ class FaceTracker:
         self, picture: Frame, roi: Roi, mirrored: bool, clock: _StageClock
     ) -> Mapping[str, FloatArray]:
         spec = self._backend.spec.input
-        with clock.stage("crop"):
-            tensor = crop_tensor(picture, roi, spec, self._config.color, mirrored=mirrored)
-        with clock.stage("network"):
-            return self._backend.run({spec.name: tensor})
+        start = time.perf_counter()
+        tensor = crop_tensor(picture, roi, spec, self._config.color, mirrored=mirrored)
+        start = clock.end("crop", start)
+        outputs = self._backend.run({spec.name: tensor})
+        clock.end("network", start)
+        return outputs
 
     def _look(self, picture: Frame, roi: Roi, clock: _StageClock) -> Alignment | None:
         """Run the network on a region; None when its numbers are not finite."""
@@ -378,10 +382,10 @@ class FaceTracker:
         alignment = self._look(picture, roi, clock)
         if alignment is None or not passes_gate(alignment.presence, threshold):
             return None
-        target = self._next_roi(alignment.landmarks, picture)
+        box = box_from_landmarks(alignment.landmarks)
+        target = self._next_roi(box, picture)
         if target is None:
             return None
-        box = box_from_landmarks(alignment.landmarks)
         return _Sighting(alignment, roi, box, steady_roi(roi, target))
 
     def _acquire(self, picture: Frame, roi: Roi, clock: _StageClock) -> _Sighting | None:
@@ -392,7 +396,9 @@ class FaceTracker:
         the one that has to pass the gate: the first may be off by the detector's error.
         """
         first = self._look(picture, roi, clock)
-        refined = None if first is None else self._next_roi(first.landmarks, picture)
+        if first is None:
+            return None
+        refined = self._next_roi(box_from_landmarks(first.landmarks), picture)
         if refined is None:
             return None
         return self._sight(picture, on_grid(refined), self._config.accept_presence, clock)
@@ -416,13 +422,13 @@ class FaceTracker:
                 seen.append((track, found))
         return seen
 
-    def _next_roi(self, landmarks: FloatArray, picture: Frame) -> Roi | None:
-        """The landmarks' own region; None when it is none, or one beside the picture."""
-        box = box_from_landmarks(landmarks)
+    def _next_roi(self, box: Box, picture: Frame) -> Roi | None:
+        """The region of a face's box; None when it is none, or one beside the picture."""
         if longer_side(box) < MIN_FACE_SIZE:
             return None
-        square = roi_from_box(box, self._config.roi_extension)
-        roi = replace(square, rotation_rad=self._upright_rad)
+        roi = roi_from_box(box, self._config.roi_extension)
+        if self._upright_rad != 0.0:
+            roi = replace(roi, rotation_rad=self._upright_rad)
         height, width = picture.shape[:2]
         reach = (
             roi.size / 2.0 + 0.5
@@ -435,8 +441,9 @@ class FaceTracker:
         self, picture: Frame, known: Sequence[Box], limit: int, clock: _StageClock
     ) -> list[_Sighting]:
         """Ask the detector for at most ``limit`` faces that are not among the known boxes."""
-        with clock.stage("detector"):
-            detections = self._detector.detect(picture)
+        start = time.perf_counter()
+        detections = self._detector.detect(picture)
+        clock.end("detector", start)
         taken = list(known)
         found: list[_Sighting] = []
         for detection in detections:
@@ -456,10 +463,16 @@ class FaceTracker:
     def _one_track_per_face(
         self, seen: Sequence[tuple[_Track, _Sighting]]
     ) -> list[tuple[_Track, _Sighting]]:
-        boxes = [sighting.box for _, sighting in seen]
-        presences = [sighting.alignment.presence for _, sighting in seen]
+        if len(seen) < 2:
+            return list(seen)
+        # Of two on one face the one has slid over that is farther from where it was seen before.
+        steadiest = sorted(
+            seen, key=lambda one: (-round(box_iou(one[0].box, one[1].box), 1), one[0].track_id)
+        )
+        boxes = [sighting.box for _, sighting in steadiest]
+        presences = [sighting.alignment.presence for _, sighting in steadiest]
         kept = distinct_faces(boxes, presences, self._config.same_face_iou)
-        return [seen[index] for index in kept]
+        return sorted((steadiest[index] for index in kept), key=lambda one: one[0].track_id)
 
     def _lost_tracks(
         self, followed: Sequence[tuple[_Track, _Sighting]], now_s: float
@@ -509,25 +522,35 @@ class FaceTracker:
         return _Filters(OneEuroFilter(smoothing), RotationFilter(smoothing))
 
     def _face(self, track: _Track, sighting: _Sighting, source: Source, now_s: float) -> Face:
-        face = _unsmoothed_face(sighting.alignment, sighting.roi, source)
-        if track.filters is None:
-            return replace(face, track_id=track.track_id)
-        size = longer_side(sighting.box)
-        return replace(
-            face,
-            track_id=track.track_id,
-            landmarks=track.filters.landmarks.smooth(face.raw_landmarks, now_s, size),
-            pose=HeadPose(track.filters.pose.smooth(face.raw_pose.rotation, now_s)),
-        )
+        seen = sighting.alignment
+        landmarks, pose = seen.landmarks.copy(), seen.pose
+        if track.filters is not None:
+            size = longer_side(sighting.box)
+            landmarks = track.filters.landmarks.smooth(seen.landmarks, now_s, size)
+            pose = HeadPose(track.filters.pose.smooth(seen.pose.rotation, now_s))
+        return _face_of(seen, sighting.roi, source, track.track_id, landmarks, pose)
 
 
 def _unsmoothed_face(alignment: Alignment, roi: Roi, source: Source) -> Face:
+    # Not the same array twice: a caller may write to it.
+    landmarks = alignment.landmarks.copy()
+    return _face_of(alignment, roi, source, NO_TRACK, landmarks, alignment.pose)
+
+
+def _face_of(
+    alignment: Alignment,
+    roi: Roi,
+    source: Source,
+    track_id: int,
+    landmarks: FloatArray,
+    pose: HeadPose,
+) -> Face:
     return Face(
-        track_id=NO_TRACK,
-        landmarks=alignment.landmarks.copy(),  # not the same array twice: a caller may write to it
+        track_id=track_id,
+        landmarks=landmarks,
         raw_landmarks=alignment.landmarks,
         presence=alignment.presence,
-        pose=alignment.pose,
+        pose=pose,
         raw_pose=alignment.pose,
         roi=roi,
         source=source,

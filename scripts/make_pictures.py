@@ -5,12 +5,14 @@ The portrait is NASA's public-domain photograph of Eileen Collins; scikit-image 
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from atpn_mobile import FaceTracker, HeadPose, TrackerConfig
+from atpn_mobile.config import QUARTER_TURNS, QuarterTurn
 from atpn_mobile.draw import (
     NOSE_TIP,
     WHITE,
@@ -26,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CLIP = ROOT / "assets" / "clips" / "synthetic_solo.mp4"
 OUT = ROOT / "docs" / "pictures"
 CONFIG = TrackerConfig(color="bgr")
+PHONE_HEIGHT = 270  # pixels of a frame in the figure
 JPEG_QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 88]
 
 
@@ -87,6 +90,33 @@ def _pose_tile(frame: Frame, points: FloatArray, pose: HeadPose, name: str) -> F
     return tile
 
 
+def draw_phone_frames(frame: Frame) -> Frame:
+    """A frame as phones may deliver it, with what is found there; R is the subject's right eye."""
+    kinds = [*((turn, False) for turn in QUARTER_TURNS), (QUARTER_TURNS[0], True)]
+    return np.hstack([_phone_tile(frame, turn, mirrored=mirrored) for turn, mirrored in kinds])
+
+
+def _phone_tile(frame: Frame, turn: QuarterTurn, *, mirrored: bool) -> Frame:
+    shown = frame[:, ::-1] if mirrored else frame
+    phone = np.ascontiguousarray(np.rot90(shown, turn // 90))  # numpy turns counter-clockwise
+    config = replace(CONFIG, rotation_deg=turn, mirrored=mirrored)
+    with FaceTracker(config=config) as tracker:
+        result = tracker.detect(phone)
+    scale = PHONE_HEIGHT / phone.shape[0]
+    size = (round(phone.shape[1] * scale), PHONE_HEIGHT)
+    tile = cv2.resize(phone, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    for face in result.faces:
+        points = face.landmarks * np.float32(scale)
+        draw_landmarks(tile, points, color="bgr")
+        nose = (float(points[NOSE_TIP][0]), float(points[NOSE_TIP][1]))
+        draw_axes(tile, face.pose, nose, face.roi.size * scale * 0.4, color="bgr")
+        x, y = points[RIGHT_EYE_OUTER_CORNER]
+        draw_label(tile, ("R",), (float(x), float(y)), WHITE, font_scale=0.6, color="bgr")
+    text = "mirrored" if mirrored else f"{turn}"
+    draw_label(tile, (text,), (6.0, 24.0), WHITE, font_scale=0.6, color="bgr")
+    return tile
+
+
 def draw_portrait(path: Path) -> Frame:
     """One picture, detected and aligned."""
     picture = cv2.imread(str(path))
@@ -106,6 +136,7 @@ def main() -> None:
     frames = read_clip()
     cv2.imwrite(str(OUT / "clip.jpg"), draw_clip(frames), JPEG_QUALITY)
     cv2.imwrite(str(OUT / "head_pose.jpg"), draw_head_pose(frames), JPEG_QUALITY)
+    cv2.imwrite(str(OUT / "phone_frames.jpg"), draw_phone_frames(frames[60]), JPEG_QUALITY)
     if args.portrait:
         cv2.imwrite(str(OUT / "real_face.jpg"), draw_portrait(args.portrait), JPEG_QUALITY)
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+import numpy as np
+
 from atpn_mobile.errors import ModelMismatchError
 from atpn_mobile.manifest import Contents, ModelSpec
 from atpn_mobile.types import FloatArray
@@ -79,8 +81,7 @@ def check_inputs(spec: ModelSpec, inputs: Mapping[str, FloatArray]) -> None:
     Raises:
         ModelMismatchError: a name, shape or dtype is not the one declared.
     """
-    declared = {spec.input.name: spec.input.shape}
-    _check_arrays(f"inputs of model {spec.name!r}", declared, inputs)
+    _check_arrays("inputs", spec, {spec.input.name: spec.input.shape}, inputs)
 
 
 def check_outputs(spec: ModelSpec, outputs: Mapping[str, FloatArray]) -> None:
@@ -90,13 +91,22 @@ def check_outputs(spec: ModelSpec, outputs: Mapping[str, FloatArray]) -> None:
         ModelMismatchError: a name, shape or dtype is not the one declared.
     """
     declared = {output.name: output.shape for output in spec.outputs}
-    _check_arrays(f"outputs of model {spec.name!r}", declared, outputs)
+    _check_arrays("outputs", spec, declared, outputs)
 
 
 def _check_arrays(
-    what: str, declared: Mapping[str, tuple[int, ...]], arrays: Mapping[str, FloatArray]
+    what: str,
+    spec: ModelSpec,
+    declared: Mapping[str, tuple[int, ...]],
+    arrays: Mapping[str, FloatArray],
 ) -> None:
+    # In every frame, so no text is made as long as all is well: dtypes spell their names slowly.
+    agree = declared.keys() == arrays.keys() and all(
+        array.shape == declared[name] and array.dtype == np.float32
+        for name, array in arrays.items()
+    )
+    if agree:
+        return
     wanted = {name: (shape, "float32") for name, shape in declared.items()}
     got = {name: (array.shape, str(array.dtype)) for name, array in arrays.items()}
-    if got != wanted:
-        raise ModelMismatchError(f"expected {what} {wanted}, got {got}")
+    raise ModelMismatchError(f"expected {what} of model {spec.name!r} {wanted}, got {got}")

@@ -1,6 +1,7 @@
 """ONNX Runtime on the CPU."""
 
 import importlib
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from atpn_mobile.manifest import Contents, ModelSpec
 from atpn_mobile.types import FloatArray
 
 ENGINE_MODULE = "onnxruntime"
+NO_REPORTS = ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED")  # the names of two releases
 INSTALL_HINT = "pip install onnxruntime"
 
 
@@ -38,7 +40,10 @@ class OnnxBackend:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             session = engine.InferenceSession(
-                model, sess_options=options, providers=["CPUExecutionProvider"]
+                model,
+                sess_options=options,
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,  # to the same provider, with a banner on stdout
             )
         except Exception as error:  # the engine's exceptions share no base of their own
             raise ModelMismatchError(
@@ -70,13 +75,18 @@ class OnnxBackend:
             float32 arrays by output name, of the shapes in ``spec``.
 
         Raises:
-            ModelMismatchError: names or shapes are not those of ``spec``.
+            ModelMismatchError: names or shapes are not those of ``spec``, or the engine fails.
             AtpnError: the backend is closed.
         """
         if self._session is None:
             raise AtpnError(f"expected an open backend, model {self._spec.name!r} was closed")
         check_inputs(self._spec, inputs)
-        values = self._session.run(self._output_names, dict(inputs))
+        try:
+            values = self._session.run(self._output_names, dict(inputs))
+        except Exception as error:  # as above; a damaged file may load all the same
+            raise ModelMismatchError(
+                f"expected model {self._spec.name!r} to run, ONNX Runtime failed: {error}"
+            ) from error
         outputs: dict[str, FloatArray] = dict(zip(self._output_names, values, strict=True))
         check_outputs(self._spec, outputs)
         return outputs
@@ -87,6 +97,15 @@ class OnnxBackend:
 
 
 def _import_engine() -> Any:  # noqa: ANN401 - not every release of the engine has types
+    """The engine, its usage reports off.
+
+    From 1.29 on ONNX Runtime reports to Microsoft from every system, and keeps an identifier in
+    the home folder for it, unless one of these variables is set before it starts
+    (microsoft/onnxruntime, pull requests 27379 and 29843). Whoever wants the reports sets them to
+    "0", or imports the engine first.
+    """
+    for name in NO_REPORTS:
+        os.environ.setdefault(name, "1")
     try:
         return importlib.import_module(ENGINE_MODULE)
     except ImportError as error:

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import math
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -22,6 +23,12 @@ _INTERPRETERS = {
 ENGINE_MODULES = tuple(_INTERPRETERS)
 INSTALL_HINT = "pip install ai-edge-litert"
 
+# No network for phones comes near. In a damaged file any number can stand: the engine would fill as
+# much memory before it looks further, and a scale that XNNPACK refuses ends the whole process (a
+# double free; seen with LiteRT 2.3).
+MAX_TENSOR_BYTES = 1 << 28
+MAX_SCALE = 256.0  # of a quantized number's step; an input of 0..255 has 1
+
 
 class TfliteBackend:
     """A network that LiteRT runs."""
@@ -37,12 +44,14 @@ class TfliteBackend:
 
         Raises:
             BackendUnavailableError: LiteRT is not installed.
-            ModelMismatchError: the bytes are no model, or its inputs or outputs are not ``spec``'s.
+            ModelMismatchError: the bytes are no model, its inputs or outputs are not ``spec``'s, or
+                a tensor's size or scale is absurd.
         """
         model = require_file(model, spec, "a TFLite model")
         interpreter_class = _import_interpreter()
         try:
             interpreter = interpreter_class(model_content=model, num_threads=num_threads)
+            _check_plausible(interpreter)
             interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ModelMismatchError(
@@ -83,7 +92,7 @@ class TfliteBackend:
             float32 arrays by output name, of the shapes in ``spec``; copies, the caller's to keep.
 
         Raises:
-            ModelMismatchError: names or shapes are not those of ``spec``.
+            ModelMismatchError: names or shapes are not those of ``spec``, or the engine fails.
             AtpnError: the backend is closed.
         """
         with self._lock:
@@ -91,7 +100,12 @@ class TfliteBackend:
                 raise AtpnError(f"expected an open backend, model {self._spec.name!r} was closed")
             check_inputs(self._spec, inputs)
             self._interpreter.set_tensor(self._input, inputs[self._spec.input.name])
-            self._interpreter.invoke()
+            try:
+                self._interpreter.invoke()
+            except RuntimeError as error:  # a damaged file may load all the same
+                raise ModelMismatchError(
+                    f"expected model {self._spec.name!r} to run, LiteRT failed: {error}"
+                ) from error
             outputs: dict[str, FloatArray] = {
                 name: self._interpreter.get_tensor(index) for name, index in self._outputs.items()
             }
@@ -120,6 +134,27 @@ def _import_interpreter() -> Any:  # noqa: ANN401 - not every release of the eng
             problems.append(f"{place} cannot be imported: {error}")
     reason = "; ".join(problems) or f"none of {', '.join(ENGINE_MODULES)} is installed"
     raise BackendUnavailableError(f"expected LiteRT ({reason}): {INSTALL_HINT}")
+
+
+def _check_plausible(interpreter: Any) -> None:  # noqa: ANN401
+    """Refuse what the engine may not survive, before it takes memory.
+
+    Raises:
+        ValueError: a tensor is absurdly large, or has an absurd scale.
+    """
+    for tensor in interpreter.get_tensor_details():
+        count = math.prod(int(length) for length in tensor["shape"])
+        size = count * np.dtype(tensor["dtype"]).itemsize
+        if size > MAX_TENSOR_BYTES:
+            raise ValueError(
+                f"expected tensors of at most {MAX_TENSOR_BYTES} bytes, {tensor['name']!r} has "
+                f"{size}"
+            )
+        scales = tensor["quantization_parameters"]["scales"]
+        if not ((scales >= 0.0) & (scales <= MAX_SCALE)).all():  # NaN compares false
+            raise ValueError(
+                f"expected scales from 0 to {MAX_SCALE:g}, {tensor['name']!r} has others"
+            )
 
 
 def _tensors(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:  # noqa: ANN401

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 
 from atpn_mobile import cli
 from atpn_mobile.backends import engines
+from atpn_mobile.config import DetectorConfig, TrackerConfig
 from atpn_mobile.errors import BackendUnavailableError, InvalidFrameError
 from atpn_mobile.geometry import roi_from_landmarks
 from atpn_mobile.types import Face, HeadPose, StageTimings, TrackResult
@@ -166,6 +168,18 @@ class TestTrack:
             rows = list(csv.DictReader(file))
         assert [row["frame"] for row in rows] == ["1", "2", "3", "4", "5"]
 
+    def test_expressions_go_into_the_results(self, run, video, tmp_path):
+        results = tmp_path / "r.jsonl"
+        status, _, _ = run("track", str(video), "--results", str(results), "--expressions")
+        assert status == cli.EXIT_OK
+        (face,) = read_lines(results)[1]["faces"]
+        assert "smile" in face["expressions"]
+
+    def test_expressions_without_results_are_refused(self, run, video):
+        status, _, stderr = run("track", str(video), "--expressions")
+        assert status == cli.EXIT_BAD_INPUT
+        assert "--results" in stderr
+
     def test_a_picture(self, run, tmp_path):
         picture = make_picture(tmp_path / "face.png")
         status, _, _ = run("track", picture, "--output", tmp_path / "out.jpg")
@@ -214,8 +228,37 @@ class TestTrack:
         run("track", video, tracker=tracker)
         backend, config, models_dir = tracker.made_with
         assert (backend, models_dir) == ("auto", None)
-        assert config == cli.TrackerConfig(color="bgr")
+        assert config == TrackerConfig(color="bgr")
         assert config.smoothing is not None
+
+    @pytest.mark.parametrize("profile", ["fast", "balanced", "accurate"])
+    def test_a_profile_is_the_trackers(self, run, video, profile):
+        tracker = FakeTracker()
+        run("track", video, "--profile", profile, tracker=tracker)
+        assert tracker.made_with[1] == getattr(TrackerConfig, profile)(color="bgr")
+
+    def test_options_go_before_the_profile(self, run, video):
+        tracker = FakeTracker()
+        given = ("--precision", "float32", "--tiles", 3, "--max-faces", 2, "--no-smoothing")
+        run("track", video, "--profile", "fast", *given, tracker=tracker)
+        assert tracker.made_with[1] == TrackerConfig.fast(
+            color="bgr",
+            precision="float32",
+            max_faces=2,
+            smoothing=None,
+            detector=DetectorConfig(tiles=3),
+        )
+        run("track", video, "--profile", "accurate", "--tiles", 1, tracker=tracker)
+        assert tracker.made_with[1] == TrackerConfig.accurate(
+            color="bgr", detector=DetectorConfig()
+        )
+
+    @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+    def test_frames_of_phones(self, run, video, rotation):
+        tracker = FakeTracker()
+        run("track", video, "--rotation", rotation, "--mirrored", tracker=tracker)
+        config = tracker.made_with[1]
+        assert (config.rotation_deg, config.mirrored) == (rotation, True)
 
     def test_quiet_says_nothing(self, run, video):
         assert run("track", video, "--quiet") == (0, "", "")
@@ -493,7 +536,8 @@ class TestBadInput:
         refused("track", picture, "--output", path, "--results", path, match="different")
 
     @pytest.mark.parametrize(
-        "option", [("--max-faces", 0), ("--presence-threshold", 1.5), ("--threads", 0)]
+        "option",
+        [("--max-faces", 0), ("--presence-threshold", 1.5), ("--threads", 0), ("--tiles", 0)],
     )
     def test_an_option_outside_its_range(self, refused, video, option):
         refused("track", video, *option, match=option[0].strip("-").split("-")[-1])
@@ -554,6 +598,8 @@ class TestBadInput:
             ("fly",),
             ("track", "x", "--backend", "abacus"),
             ("track", "x", "--fps", "a"),
+            ("track", "x", "--rotation", "45"),
+            ("track", "x", "--profile", "best"),
         ],
     )
     def test_bad_usage(self, arguments, capsys):
@@ -650,6 +696,63 @@ class TestProcess:
         )
         assert process.returncode == 2
         assert "Broken pipe" in process.stderr
+
+    def start_slow(self, tmp_path, *arguments):
+        """Track by a fake tracker that takes its time; returns when some frames are written."""
+        make_video(tmp_path / "clip.mp4", frames=400)
+        results = tmp_path / "out.jsonl"
+        code = (
+            "import signal, sys, time\n"
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # as at a terminal
+            "from atpn_mobile import cli\n"
+            "from atpn_mobile.types import TrackResult\n"
+            "class Tracker:\n"
+            "    def track(self, frame, timestamp_s):\n"
+            "        time.sleep(0.02)\n"
+            "        return TrackResult((), timestamp_s)\n"
+            "    def close(self): pass\n"
+            "sys.exit(cli.main(sys.argv[1:], tracker_factory=lambda *_: Tracker()))\n"
+        )
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-c", code, "track", str(tmp_path / "clip.mp4")),
+                *("--results", str(results), "--output", str(tmp_path / "out.mp4"), "--quiet"),
+                *arguments,
+            ]
+        )
+        while process.poll() is None and not (
+            results.exists() and results.read_text().startswith("{")  # no longer an earlier file
+        ):
+            time.sleep(0.01)
+        return process
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_process_that_is_asked_to_end_leaves_what_it_did(self, tmp_path, number):
+        process = self.start_slow(tmp_path)
+        process.send_signal(number)
+        assert process.wait(60) == 130
+        done = [line["frame"] for line in read_lines(tmp_path / "out.jsonl")]
+        assert done == list(range(len(done)))
+        assert 0 < len(done) < 400
+        assert count_frames(tmp_path / "out.mp4") == len(done)
+        assert len(list(tmp_path.iterdir())) == 3
+
+    def test_a_process_that_is_killed_leaves_whole_lines_and_no_video(self, tmp_path):
+        (tmp_path / "out.mp4").write_text("earlier")
+        (tmp_path / "out.jsonl").write_text("earlier")
+        process = self.start_slow(tmp_path, "--force")
+        process.kill()
+        process.wait(60)
+        done = [line["frame"] for line in read_lines(tmp_path / "out.jsonl")]
+        assert done == list(range(len(done)))
+        assert 0 < len(done) < 400
+        # What was not finished does not stand in the place of what is.
+        assert (tmp_path / "out.mp4").read_text() == "earlier"
+        (partial,) = {path.name for path in tmp_path.iterdir()} - {
+            *("clip.mp4", "out.mp4", "out.jsonl")
+        }
+        assert partial.startswith(".")
+        assert ".partial" in partial
 
     def test_version(self):
         process = self.start("--version")

@@ -6,11 +6,13 @@ import pytest
 from atpn_mobile.config import DetectorConfig
 from atpn_mobile.decode import (
     MAX_LANDMARK,
+    average_views,
     decode_alignment,
     decode_detections,
     suppress_overlaps,
 )
-from atpn_mobile.geometry import landmarks_to_frame
+from atpn_mobile.geometry import landmarks_to_frame, rotation_from_euler
+from atpn_mobile.landmarks import MIRROR
 from atpn_mobile.testing import fake_face
 from atpn_mobile.types import Roi
 
@@ -153,3 +155,101 @@ def test_equal_scores_keep_their_order():
 def test_boxes_too_small_for_their_area_do_not_divide_by_zero():
     box = np.array([[0.0, 0.0, 1e-30, 1e-30]] * 2, np.float32)
     assert len(suppress_overlaps(box, np.array([0.9, 0.8], np.float32), 0.5, 10)) >= 1
+
+
+def random_outputs(seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        "landmarks": rng.uniform(0.0, 1.0, (1, 98, 2)).astype(np.float32),
+        "pose": rng.uniform(-0.8, 0.8, (1, 3)).astype(np.float32),
+        "presence": rng.uniform(0.5, 1.0, (1, 1)).astype(np.float32),
+    }
+
+
+def as_in_the_mirror(outputs):
+    """What a network without left-right bias says about the mirrored crop."""
+    landmarks = outputs["landmarks"][:, MIRROR] * np.array([-1, 1], np.float32)
+    pose = outputs["pose"] * np.array([-1, 1, -1], np.float32)
+    return {
+        "landmarks": landmarks + np.array([1, 0], np.float32),
+        "pose": pose,
+        "presence": outputs["presence"],
+    }
+
+
+@pytest.mark.parametrize("rotation_rad", [0.0, math.pi / 2])
+def test_a_mirrored_crop_comes_back_to_its_place_under_its_names(rotation_rad):
+    roi = Roi(100.0, 60.0, 50.0, rotation_rad)
+    outputs = random_outputs()
+    plain = decode_alignment(outputs, roi)
+    mirrored = decode_alignment(outputs, roi, mirrored=True)
+    # The middle of the crop stays; along the crop's own x axis everything changes its side.
+    axis = np.array([math.cos(rotation_rad), math.sin(rotation_rad)])
+    offset = plain.landmarks - [100.0, 60.0]
+    expected = plain.landmarks - 2.0 * (offset @ axis)[:, np.newaxis] * axis
+    np.testing.assert_allclose(mirrored.landmarks, expected, atol=1e-4)
+    assert mirrored.presence == plain.presence
+    turn = math.degrees(rotation_rad)
+    assert mirrored.pose.yaw_deg == pytest.approx(-plain.pose.yaw_deg)
+    assert mirrored.pose.pitch_deg == pytest.approx(plain.pose.pitch_deg)
+    assert mirrored.pose.roll_deg - turn == pytest.approx(-(plain.pose.roll_deg - turn))
+
+
+def test_decoding_does_not_change_the_outputs():
+    outputs, same = random_outputs(), random_outputs()
+    decode_alignment(outputs, ROI, mirrored=True)
+    average_views(outputs, as_in_the_mirror(outputs))
+    for name, array in outputs.items():
+        np.testing.assert_array_equal(array, same[name])
+
+
+def test_two_views_that_agree_are_one():
+    outputs = random_outputs()
+    averaged = average_views(outputs, as_in_the_mirror(outputs))
+    for name, array in outputs.items():
+        np.testing.assert_allclose(averaged[name], array, atol=1e-6)
+        assert averaged[name].dtype == np.float32
+
+
+def test_two_views_are_averaged():
+    left = {**random_outputs(), "pose": np.array([[0.1, 0.2, 0.3]], np.float32)}
+    right = as_in_the_mirror(random_outputs(1))
+    right["pose"] = np.array([[0.3, 0.4, -0.1]], np.float32)
+    right["presence"] = np.array([[0.5]], np.float32)
+    left["presence"] = np.array([[0.9]], np.float32)
+    averaged = average_views(left, right)
+    np.testing.assert_allclose(averaged["pose"], [[-0.1, 0.3, 0.2]], atol=1e-6)
+    np.testing.assert_allclose(averaged["presence"], [[0.7]], atol=1e-6)
+    expected = (left["landmarks"] + random_outputs(1)["landmarks"]) / 2
+    np.testing.assert_allclose(averaged["landmarks"], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+def test_a_view_without_numbers_spoils_the_average(broken):
+    views = [random_outputs(), random_outputs(1)]
+    views[broken]["pose"][0, 0] = np.nan
+    assert decode_alignment(average_views(*views), ROI) is None
+
+
+@pytest.mark.parametrize(
+    ("turn_deg", "box"),
+    [
+        # In the crop the box spans x 10..40, y 5..15 of 100, from the middle -40..-10, -45..-35.
+        (0, (60.0, 15.0, 90.0, 25.0)),
+        (90, (135.0, 20.0, 145.0, 50.0)),
+        (180, (110.0, 95.0, 140.0, 105.0)),
+        (-90, (55.0, 70.0, 65.0, 100.0)),
+    ],
+)
+def test_boxes_of_a_turned_region_have_their_corners_in_order(turn_deg, box):
+    roi = Roi(100.0, 60.0, 100.0, math.radians(turn_deg))
+    outputs = detections((0.1, 0.05, 0.4, 0.15, 0.9))
+    (detection,) = decode_detections(outputs, roi, DetectorConfig())
+    assert detection.box_xyxy == pytest.approx(box, abs=1e-4)
+
+
+def test_a_mirrored_head_is_the_mirrored_rotation():
+    outputs = {**fake_face(), "pose": np.array([[0.5, -0.2, 0.3]], np.float32)}
+    mirrored = decode_alignment(outputs, ROI, mirrored=True)
+    expected = rotation_from_euler(-0.5, -0.2, -0.3)
+    np.testing.assert_allclose(mirrored.pose.rotation, expected, atol=1e-6)

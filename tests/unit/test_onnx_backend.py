@@ -1,6 +1,7 @@
 import hashlib
 import importlib
 import json
+import os
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from atpn_mobile.backends import available_backends, create_backend, engines
-from atpn_mobile.backends.onnx import OnnxBackend
+from atpn_mobile.backends.onnx import NO_REPORTS, OnnxBackend
 from atpn_mobile.errors import (
     AtpnError,
     BackendUnavailableError,
@@ -188,6 +189,26 @@ def test_outputs_are_checked_where_the_file_leaves_their_shape_open():
         backend.run({"image": image})
 
 
+def test_a_network_that_fails_while_it_runs_is_named():
+    nodes = [
+        helper.make_node("Cast", ["image"], ["indices"], to=TensorProto.INT64),
+        helper.make_node("Gather", ["image", "indices"], ["picked"], axis=3),
+        helper.make_node("ReduceMax", ["picked"], ["largest"], keepdims=0),
+    ]
+    spec = ModelSpec("toy", SPEC.input, (OutputSpec("largest", ()),))
+    backend = OnnxBackend(serialize(nodes, [("largest", TensorProto.FLOAT, ())]), spec)
+    assert backend.run({"image": np.ones_like(IMAGE)})["largest"] == 1.0
+    with pytest.raises(ModelMismatchError, match=r"expected model 'toy' to run.*failed"):
+        backend.run({"image": np.full_like(IMAGE, 99.0)})  # there are no 99 columns
+
+
+def test_a_damaged_text_is_refused_without_a_banner(capsys):
+    contents = toy_model().replace(b"ReduceMean", b"Reduce\xffean")
+    with pytest.raises(ModelMismatchError, match="cannot load"):
+        OnnxBackend(contents, SPEC)
+    assert capsys.readouterr().out == ""
+
+
 def test_a_closed_backend_does_not_run():
     backend = OnnxBackend(toy_model(), SPEC)
     backend.close()
@@ -328,3 +349,17 @@ def test_importing_the_package_loads_no_engine_and_prints_nothing():
     code = "import sys, atpn_mobile; sys.exit('onnxruntime' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_the_engine_reports_nothing_and_leaves_no_identifier(tmp_path):
+    code = (
+        "import numpy as np; from atpn_mobile import FaceTracker; "
+        "tracker = FaceTracker('onnx'); tracker.track(np.zeros((48, 64, 3), np.uint8))"
+    )
+    environment = {k: v for k, v in os.environ.items() if k not in (*NO_REPORTS, "CI")}
+    subprocess.run(
+        [sys.executable, "-c", code],
+        env={**environment, "HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=True,
+    )
+    assert list(tmp_path.rglob("*")) == []

@@ -198,3 +198,36 @@ def test_letterbox_tensor():
     square, expected_roi = letterbox(frame, 32)
     np.testing.assert_array_equal(tensor, to_tensor(square, NCHW, "bgr"))
     assert roi == expected_roi
+
+
+sides = st.one_of(
+    st.tuples(st.integers(1, 64), st.integers(1, 64)),
+    st.tuples(st.integers(1, 3), st.integers(1, 20_000)),
+    st.tuples(st.integers(1, 20_000), st.integers(1, 3)),
+)
+far = st.floats(-1e5, 1e5)
+
+
+@given(sides, st.sampled_from([0, 90, 180, 270]), st.booleans())
+def test_any_frame_can_be_letterboxed(shape, rotation_deg, grey):
+    color = "grey" if grey else "rgb"
+    frame = np.full(shape if grey else (*shape, 3), 255, np.uint8)
+    tensor, roi = letterbox_tensor(check_frame(frame, color), NCHW, color, rotation_deg)
+    assert tensor.shape == NCHW.shape
+    assert tensor.max() == 255.0
+    # the middle of the square is the middle of the frame
+    middle = landmarks_to_frame(np.array([[0.5, 0.5]], np.float32), roi)[0]
+    assert middle == pytest.approx([(shape[1] - 1) / 2, (shape[0] - 1) / 2], abs=1e-2)
+    assert roi.size == max(shape)
+
+
+@given(sides, far, far, st.floats(1e-3, 1e5), st.floats(-10.0, 10.0), st.booleans())
+def test_any_region_can_be_cut_out(shape, x, y, size, rotation_rad, mirrored):
+    frame = np.full((*shape, 3), 255, np.uint8)
+    tensor = crop_tensor(frame, Roi(x, y, size, rotation_rad), NHWC, "bgr", mirrored=mirrored)
+    assert tensor.shape == NHWC.shape
+    assert tensor.dtype == np.float32
+    assert 0.0 <= tensor.min() <= tensor.max() <= 255.0
+    reach = size * 0.75  # more than half the diagonal
+    if -reach > x or x > shape[1] + reach or -reach > y or y > shape[0] + reach:
+        assert tensor.max() == 0.0

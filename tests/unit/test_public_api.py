@@ -8,4 +8,5 @@ def test_public_names_are_sorted_and_exist():
 
 def test_the_nouns_of_the_design_are_public():
     nouns = {"Backend", "Detector", "Face", "FaceTracker", "HeadPose", "Roi", "TrackResult"}
+    nouns |= {"Expressions", "LatestFrameWorker"}
     assert nouns <= set(atpn_mobile.__all__)

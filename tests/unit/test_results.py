@@ -3,15 +3,18 @@
 import csv
 import json
 import math
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from atpn_mobile.errors import ConfigError
+from atpn_mobile.expressions import measure_expressions
 from atpn_mobile.geometry import rotation_from_euler
 from atpn_mobile.results import (
     CSV_COLUMNS,
+    EXPRESSION_COLUMNS,
     RunStatistics,
     check_results_path,
     format_summary,
@@ -35,8 +38,8 @@ def make_face(track_id=0, source="tracked", offset=0.0):
     )
 
 
-def make_result(*faces, timestamp_s=0.04, detector_ran=False, timings=None):
-    return TrackResult(faces, timestamp_s, timings or StageTimings(), detector_ran)
+def make_result(*faces, timestamp_s=0.04, detector_ran=False, timings=None, lost_ids=()):
+    return TrackResult(faces, timestamp_s, timings or StageTimings(), detector_ran, lost_ids)
 
 
 class TestJsonLines:
@@ -62,6 +65,7 @@ class TestJsonLines:
         assert written["pitch_deg"] == pytest.approx(-5.0)
         assert written["roll_deg"] == pytest.approx(12.0)
         np.testing.assert_allclose(written["rotation"], face.pose.rotation, atol=1e-6)
+        np.testing.assert_allclose(written["raw_rotation"], face.raw_pose.rotation, atol=1e-6)
         np.testing.assert_allclose(written["landmarks"], face.landmarks, atol=0.0051)
         np.testing.assert_allclose(written["raw_landmarks"], face.raw_landmarks, atol=0.0051)
         assert written["roi"] == {
@@ -70,6 +74,11 @@ class TestJsonLines:
             "size": 80.0,
             "rotation_rad": 0.1,
         }
+
+    def test_lost_tracks_are_named(self):
+        record = json.loads(json.dumps(result_record(0, make_result(lost_ids=(2, 5)))))
+        assert record["lost_ids"] == [2, 5]
+        assert result_record(0, make_result())["lost_ids"] == []
 
     def test_numbers_are_short(self):
         text = json.dumps(result_record(0, make_result(make_face()))["faces"][0]["landmarks"])
@@ -156,6 +165,47 @@ class TestCsv:
         assert path.read_text() == ",".join(CSV_COLUMNS) + "\n"
 
 
+class TestExpressions:
+    signals = (
+        "right_eye_openness",
+        "left_eye_openness",
+        "mouth_openness",
+        "mouth_width",
+        "smile",
+        "right_brow_raise",
+        "left_brow_raise",
+    )
+
+    def test_they_are_there_when_asked_for(self):
+        face = replace(make_face(), pose=HeadPose(np.eye(3)))
+        (plain,) = result_record(0, make_result(face))["faces"]
+        (more,) = result_record(0, make_result(face), with_expressions=True)["faces"]
+        told = more.pop("expressions")
+        assert more == plain
+        assert tuple(told) == self.signals == EXPRESSION_COLUMNS
+        expected = measure_expressions(face.landmarks, face.pose)
+        assert told == pytest.approx(asdict(expected), abs=5.1e-5)
+
+    @pytest.mark.parametrize(("yaw_deg", "is_told"), [(39.0, True), (41.0, False)])
+    def test_what_cannot_be_told_is_null_and_an_empty_cell(self, tmp_path, yaw_deg, is_told):
+        turned = HeadPose(rotation_from_euler(math.radians(yaw_deg), 0.0, 0.0))
+        result = make_result(replace(make_face(), pose=turned))
+        for suffix in ("jsonl", "csv"):
+            with open_results(tmp_path / f"r.{suffix}", with_expressions=True) as writer:
+                writer.write(0, result)
+        (record,) = map(json.loads, (tmp_path / "r.jsonl").read_text().splitlines())
+        told = record["faces"][0]["expressions"]
+        assert all((value is not None) == is_told for value in told.values())
+        with (tmp_path / "r.csv").open(newline="") as file:
+            header, row = csv.reader(file)
+        assert header == [*CSV_COLUMNS, *self.signals]
+        assert [cell != "" for cell in row[-7:]] == [is_told] * 7
+
+    def test_they_are_explained(self):
+        table = [row for row in TestDocumentation.text.splitlines() if row.startswith("| `")]
+        assert all(any(f"`{name}`" in row for row in table) for name in self.signals)
+
+
 class TestDocumentation:
     """docs/results.md shows what is written, shortened to one landmark and one entry of a list."""
 
@@ -163,7 +213,8 @@ class TestDocumentation:
 
     def documented_result(self):
         timings = StageTimings(8.125, 0.25, 2.5, 0.125)
-        return make_result(make_face(source="detected"), detector_ran=True, timings=timings)
+        face = make_face(source="detected")
+        return make_result(face, detector_ran=True, timings=timings, lost_ids=(2,))
 
     def test_the_example_of_the_json_lines_is_one(self):
         record = result_record(1, self.documented_result())
@@ -239,6 +290,14 @@ class TestSummary:
         assert (summary.detections, summary.detector_calls, summary.tracks) == (2, 3, 2)
         assert summary.frames_per_second == 2.0
         assert not summary.interrupted
+
+    def test_a_face_that_comes_back_is_one_track_found_twice(self):
+        run = RunStatistics()
+        run.add(make_result(make_face(0, "detected"), detector_ran=True))
+        run.add(make_result(detector_ran=True, lost_ids=(0,)))
+        run.add(make_result(make_face(0, "detected"), detector_ran=True))
+        summary = run.summary(1.0)
+        assert (summary.tracks, summary.detections, summary.frames_with_face) == (1, 2, 2)
 
     def test_faces_outside_tracks_are_no_tracks(self):
         run = RunStatistics()

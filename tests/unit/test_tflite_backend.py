@@ -164,6 +164,45 @@ def test_a_declaration_that_is_not_the_file(spec):
         TfliteBackend(toy_model(), spec)
 
 
+def altered_model(change):
+    """The toy network with its tables changed."""
+    model = schema.ModelT.InitFromPackedBuf(toy_model(), 0)
+    change(model)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def test_a_tensor_of_absurd_size_is_refused_before_memory_is_taken():
+    def grow(model):
+        model.subgraphs[0].tensors[2].shape = [1, 1 << 20, 1 << 10, 3]  # 12 GiB
+
+    with pytest.raises(ModelMismatchError, match=r"at most 268435456 bytes.*has 12884901888"):
+        TfliteBackend(altered_model(grow), SPEC)
+
+
+@pytest.mark.parametrize("scale", [4044.0, 1e30, np.inf, np.nan, -0.01])
+def test_an_absurd_scale_is_refused(scale):
+    def rescale(model):
+        model.subgraphs[0].tensors[1].quantization = schema.QuantizationParametersT(
+            scale=[0.5, scale, 0.5], zeroPoint=[0, 0, 0], quantizedDimension=1
+        )
+
+    with pytest.raises(ModelMismatchError, match="scales from 0 to 256"):
+        TfliteBackend(altered_model(rescale), SPEC)
+
+
+def test_a_network_that_fails_while_it_runs_is_named(monkeypatch):
+    backend = TfliteBackend(toy_model(), SPEC)
+
+    def fail():
+        raise RuntimeError("Input tensor 167 lacks data")
+
+    monkeypatch.setattr(backend._interpreter, "invoke", fail)
+    with pytest.raises(ModelMismatchError, match=r"'toy' to run.*lacks data"):
+        backend.run({"image": IMAGE})
+
+
 def test_a_damaged_file_is_refused_or_runs(tmp_path):
     # What is wrong is an error of ours, not the end of the process; another one, to be sure.
     for seed in range(60):

@@ -328,7 +328,14 @@ def test_two_tracks_never_sit_on_one_face():
     # One vanishes while the other stands between the two: both regions show the same face.
     result = tracker.track(world((145, 120, 60)))
     assert len(result.faces) == 1
-    assert ids(result) == [0]  # equal presence: the younger goes
+    assert ids(result) == [0]  # equal presence, equally far: the younger goes
+
+
+@pytest.mark.parametrize(("x", "kept"), [(130, [0]), (160, [1])])
+def test_of_two_tracks_on_one_face_the_one_stays_that_was_there(x, kept):
+    tracker, _, _ = make(TrackerConfig(max_faces=2, smoothing=None, roi_extension=1.0))
+    assert ids(tracker.track(world((100, 120, 60), (190, 120, 60)))) == [0, 1]
+    assert ids(tracker.track(world((x, 120, 60)))) == kept
 
 
 def test_a_detection_of_a_tracked_face_is_no_new_face():
