@@ -503,6 +503,8 @@ class FaceTracker:
         self, sightings: Sequence[_Sighting], lost: Sequence[_LostTrack]
     ) -> list[_Track]:
         """A track for each face that was found: under its old id where it has come back."""
+        if not sightings:
+            return []
         boxes = [sighting.box for sighting in sightings]
         matches = match_lost(boxes, [one.box for one in lost], self._config.reattach_distance)
         tracks = []

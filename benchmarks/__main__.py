@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import compare, estimate, latency, macs, report
+from benchmarks import compare, estimate, latency, macs, report, tracking
 from benchmarks.arm import command as arm
 from benchmarks.cli import run_commands
 from benchmarks.device import command as device
@@ -13,6 +13,7 @@ if __name__ == "__main__":
             {
                 "macs": macs,
                 "latency": latency,
+                "tracking": tracking,
                 "arm": arm,
                 "estimate": estimate,
                 "device": device,
