@@ -2,17 +2,18 @@
 # pyproject.toml or the set-up changed.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test soak check lint types imports format models arm-test build clean distclean
+.PHONY: help setup demo test soak check lint types imports format models arm-test build web-demo web-test clean distclean
 
 DEV := .venv
 DEMO := .venv-demo
 BIN := $(DEV)/bin
 MINUTES := 10
+WEB := web_demo
 CLIP := assets/clips/synthetic_solo.mp4
 RUNTIME := $(shell find atpn_mobile -type f ! -name '*.pyc') $(wildcard models/manifest.json models/*.onnx models/*.tflite)
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Make .venv with all that development needs (1 to 10 minutes once)
 	@scripts/setup.sh dev
@@ -60,12 +61,21 @@ arm-test: $(DEV)/.ready .arm/versions.json ## Run on emulated ARM cores: counts,
 build: $(DEV)/.ready ## Build the wheel and the source archive into dist/
 	@$(BIN)/python -m build --no-isolation --outdir dist
 
+web-demo: $(WEB)/node_modules/.ready ## Build the web demo and serve it here (Node.js 20.19 or newer, npm)
+	@cd $(WEB) && npm run --silent build
+	@echo "Open the address below; Ctrl-C ends it. For a phone see $(WEB)/README.md"
+	@$(WEB)/tools/serve.sh
+
+web-test: $(WEB)/node_modules/.ready $(DEMO)/.ready ## Test the web demo: golden vectors, then the page in Chromium
+	@cd $(WEB) && ATPN_PYTHON=$(abspath $(DEMO))/bin/python npm run --silent test
+
 clean: ## Remove results, builds and caches; keep the environments
+	@rm -rf $(WEB)/dist $(WEB)/core/dist $(WEB)/out
 	@rm -rf out dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	@find . -path './.venv*' -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
+	@find . \( -path './.venv*' -o -name node_modules \) -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## Remove the environments too
-	@rm -rf $(DEV) $(DEMO) .arm
+	@rm -rf $(DEV) $(DEMO) .arm $(WEB)/node_modules
 
 $(DEV)/.ready: pyproject.toml scripts/setup.sh
 	@scripts/setup.sh dev
@@ -74,3 +84,6 @@ $(DEV)/.ready: pyproject.toml scripts/setup.sh
 $(DEMO)/.ready: pyproject.toml scripts/setup.sh $(RUNTIME)
 	@scripts/setup.sh demo
 	@touch $@
+
+$(WEB)/node_modules/.ready: $(WEB)/package.json $(WEB)/package-lock.json $(WEB)/tools/setup.sh
+	@$(WEB)/tools/setup.sh
