@@ -15,9 +15,9 @@ export function overlapsAny(box: Box, others: readonly Box[], iouThreshold: numb
  * Choose one track per face.
  *
  * Of two tracks on one face the one with the lower presence goes: its region fits the face worse.
- * Where presences agree to two decimals, noise must not decide, and the younger goes.
+ * Where presences agree to two decimals, noise must not decide, and the later in the order goes.
  *
- * @param boxes - per track, the oldest track first.
+ * @param boxes - per track, the one to be preferred first.
  * @param presences - per track.
  * @param iouThreshold - tracks whose boxes overlap by at least this sit on one face.
  * @returns indices of the tracks to keep, ascending.

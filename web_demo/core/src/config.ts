@@ -96,10 +96,10 @@ export const DETECTOR_DEFAULTS: DetectorConfig = Object.freeze({
 
 export const SMOOTHING_DEFAULTS: SmoothingConfig = Object.freeze({
   minCutoffHz: 1.0,
-  beta: 30.0,
-  derivativeCutoffHz: 2.0,
+  beta: 40.0,
+  derivativeCutoffHz: 1.0,
   poseMinCutoffHz: 1.0,
-  poseBeta: 2.0,
+  poseBeta: 8.0,
 });
 
 export const TRACKER_DEFAULTS: TrackerConfig = Object.freeze({

@@ -8,6 +8,7 @@ import { roundHalfEven } from "./numbers.js";
 import type { Detection, Frame } from "./types.js";
 
 const TILE_OVERLAP = 0.25; // of a tile, shared with the next one: more than the small faces it is for
+const MIN_TILE = 32; // pixels: smaller ones show no face better, and a thin frame would have thousands
 const BORDER = 0.02; // of a tile: a box that comes so near to an inner edge is a part of a face
 
 /** Finds faces; an app can bring its own. */
@@ -75,7 +76,7 @@ export class NetworkDetector implements Detector {
  */
 export function tilesOf(width: number, height: number, count: number): Tile[] {
   const size = roundHalfEven(Math.min(width, height) / (count - (count - 1) * TILE_OVERLAP));
-  if (size < 1) {
+  if (size < MIN_TILE) {
     return [];
   }
   const lefts = tileStarts(width, size);

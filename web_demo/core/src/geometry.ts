@@ -15,7 +15,7 @@ export const ROI_EXTENSION = 0.25;
 
 const POSITION_STEP = 0.02; // of the grid of centres, share of the size
 const SIZE_STEP = 0.035; // of the grid of sizes, in their natural logarithm
-const KEEP = 0.75; // grid steps that a region may be off before it moves
+const KEEP = 1; // grid steps that a region may be off before it moves; with less, some never rest
 
 /** An affine map: x' = a x + b y + c, y' = d x + e y + f. */
 // prettier-ignore

@@ -12,6 +12,7 @@ import { AtpnError, BusyError, InvalidFrameError } from "./errors.js";
 import { passesGate } from "./gate.js";
 import {
   boxFromLandmarks,
+  boxIou,
   longerSide,
   onGrid,
   roiFromBox,
@@ -19,6 +20,7 @@ import {
   uprightRotation,
 } from "./geometry.js";
 import type { AlignmentNetwork, AlignmentOutputs } from "./network.js";
+import { roundHalfEven } from "./numbers.js";
 import { nowMs } from "./platform.js";
 import { headPose } from "./rotation.js";
 import { OneEuroFilter, RotationFilter } from "./smoothing.js";
@@ -381,10 +383,17 @@ export class FaceTracker {
   }
 
   #oneTrackPerFace(seen: readonly Followed[]): Followed[] {
-    const boxes = seen.map(({ sighting }) => sighting.box);
-    const presences = seen.map(({ sighting }) => sighting.alignment.presence);
-    const kept = new Set(distinctFaces(boxes, presences, this.config.sameFaceIou));
-    return seen.filter((_, index) => kept.has(index));
+    // Of two on one face the one has slid over that is farther from where it was seen before.
+    const steadiest = seen
+      .map((one) => ({ one, rest: roundHalfEven(boxIou(one.track.box, one.sighting.box) * 10) }))
+      .sort((a, b) => b.rest - a.rest || a.one.track.trackId - b.one.track.trackId)
+      .map(({ one }) => one);
+    const boxes = steadiest.map(({ sighting }) => sighting.box);
+    const presences = steadiest.map(({ sighting }) => sighting.alignment.presence);
+    const kept = distinctFaces(boxes, presences, this.config.sameFaceIou);
+    return steadiest
+      .filter((_, index) => kept.includes(index))
+      .sort((a, b) => a.track.trackId - b.track.trackId);
   }
 
   /** The faces that may come back: those lost in this frame, and lately. */
