@@ -15,7 +15,7 @@ pytest.importorskip("build", reason="building the wheel needs the package build"
 pytest.importorskip("hatchling", reason="building the wheel needs the package hatchling")
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = {"onnx", "tflite", "coreml", "convert", "train", "test", "dev"}
+EXTRAS = {"onnx", "tflite", "coreml", "convert", "train", "test", "dev", "ray"}
 
 # Run in a fresh interpreter: imports every module of the installed wheel, with all that a user
 # of the runtime does not have made unimportable.
