@@ -2,7 +2,7 @@
 # pyproject.toml or the set-up changed.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test soak check lint types imports format models arm-test build web-demo web-test clean distclean
+.PHONY: help setup demo test soak check lint types imports format models arm-test build web-demo web-test ios-test ios-models clean distclean
 
 DEV := .venv
 DEMO := .venv-demo
@@ -69,13 +69,21 @@ web-demo: $(WEB)/node_modules/.ready ## Build the web demo and serve it here (No
 web-test: $(WEB)/node_modules/.ready $(DEMO)/.ready ## Test the web demo: golden vectors, then the page in Chromium
 	@cd $(WEB) && ATPN_PYTHON=$(abspath $(DEMO))/bin/python npm run --silent test
 
+ios-test: $(DEMO)/.ready ## Test the Swift packages (Swift 6; as root on Debian it is fetched: 3.5 GB once)
+	@ios_demo/tools/setup.sh
+	@ios_demo/tools/test.sh $(abspath $(DEMO))/bin/python
+
+ios-models: ## Copy the verified Core ML models into the iOS app (Swift 6)
+	@ios_demo/tools/setup.sh
+	@ios_demo/tools/models.sh
+
 clean: ## Remove results, builds and caches; keep the environments
-	@rm -rf $(WEB)/dist $(WEB)/core/dist $(WEB)/out
+	@rm -rf $(WEB)/dist $(WEB)/core/dist $(WEB)/out ios_demo/.build ios_demo/App/AtpnDemo/Models
 	@rm -rf out dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . \( -path './.venv*' -o -name node_modules \) -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## Remove the environments too
-	@rm -rf $(DEV) $(DEMO) .arm $(WEB)/node_modules
+	@rm -rf $(DEV) $(DEMO) .arm .swift $(WEB)/node_modules
 
 $(DEV)/.ready: pyproject.toml scripts/setup.sh
 	@scripts/setup.sh dev

@@ -1,0 +1,10 @@
+import SwiftUI
+
+@main
+struct AtpnDemoApp: App {
+    var body: some Scene {
+        WindowGroup {
+            CameraScreen()
+        }
+    }
+}
