@@ -2,7 +2,7 @@
 # pyproject.toml or the set-up changed.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test soak check lint types imports format models arm-test build web-demo web-test ios-test ios-models clean distclean
+.PHONY: help setup demo test soak check lint types imports format models arm-test build web-demo web-test android-test android-apk ios-test ios-models clean distclean
 
 DEV := .venv
 DEMO := .venv-demo
@@ -13,7 +13,7 @@ CLIP := assets/clips/synthetic_solo.mp4
 RUNTIME := $(shell find atpn_mobile -type f ! -name '*.pyc') $(wildcard models/manifest.json models/*.onnx models/*.tflite)
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Make .venv with all that development needs (1 to 10 minutes once)
 	@scripts/setup.sh dev
@@ -69,6 +69,12 @@ web-demo: $(WEB)/node_modules/.ready ## Build the web demo and serve it here (No
 web-test: $(WEB)/node_modules/.ready $(DEMO)/.ready ## Test the web demo: golden vectors, then the page in Chromium
 	@cd $(WEB) && ATPN_PYTHON=$(abspath $(DEMO))/bin/python npm run --silent test
 
+android-test: $(DEMO)/.ready ## Test the Kotlin core: golden vectors, then the networks on the clip
+	@$(MAKE) --no-print-directory -C android_demo test PYTHON=$(abspath $(DEMO))/bin/python
+
+android-apk: $(DEMO)/.ready ## Build an APK from Debian's packages alone: proof that it compiles
+	@$(MAKE) --no-print-directory -C android_demo apk PYTHON=$(abspath $(DEMO))/bin/python
+
 ios-test: $(DEMO)/.ready ## Test the Swift packages (Swift 6; as root on Debian it is fetched: 3.5 GB once)
 	@ios_demo/tools/setup.sh
 	@ios_demo/tools/test.sh $(abspath $(DEMO))/bin/python
@@ -79,11 +85,12 @@ ios-models: ## Copy the verified Core ML models into the iOS app (Swift 6)
 
 clean: ## Remove results, builds and caches; keep the environments
 	@rm -rf $(WEB)/dist $(WEB)/core/dist $(WEB)/out ios_demo/.build ios_demo/App/AtpnDemo/Models
+	@rm -rf android_demo/out android_demo/build android_demo/*/build android_demo/.gradle
 	@rm -rf out dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . \( -path './.venv*' -o -name node_modules \) -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## Remove the environments too
-	@rm -rf $(DEV) $(DEMO) .arm .swift $(WEB)/node_modules
+	@rm -rf $(DEV) $(DEMO) .arm .swift $(WEB)/node_modules android_demo/.tools
 
 $(DEV)/.ready: pyproject.toml scripts/setup.sh
 	@scripts/setup.sh dev
