@@ -38,6 +38,7 @@ from atpn_mobile.detector import tiles_of  # noqa: E402
 from atpn_mobile.gate import passes_gate  # noqa: E402
 from atpn_mobile.manifest import load_manifest  # noqa: E402
 from atpn_mobile.testing import WorldFace, WorldTracker  # noqa: E402
+from atpn_mobile.types import FloatArray  # noqa: E402
 
 GOLDEN = ROOT / "tests" / "golden"
 CLIP = "assets/clips/synthetic_solo.mp4"
@@ -137,7 +138,8 @@ def regions() -> Iterator[Case]:
             {"rotation_rad": geometry.upright_rotation(rotation_deg)},
             {"rotation_rad": 1e-9},
         )
-    for width, height, count in ((640, 480, 2), (1920, 1080, 3), (100, 700, 2), (1, 1, 1)):
+    sizes = ((640, 480, 2), (1920, 1080, 3), (100, 700, 2), (1, 1, 1), (70, 50, 2))  # 1: too small
+    for width, height, count in sizes:
         yield (
             "tiles",
             f"{width}x{height}_{count}",
@@ -173,7 +175,9 @@ def pixels() -> Iterator[Case]:
                 {"crop": expected},
                 {"crop": 3.0},  # OpenCV interpolates with 32 steps between two pixels
             )
-    for width, height in ((640, 480), (480, 640), (100, 100), (4000, 17), (33, 34)):
+    # 512x254 and 512x250: halves are rounded to even
+    sizes = ((640, 480), (480, 640), (100, 100), (4000, 17), (33, 34), (512, 254), (512, 250))
+    for width, height in sizes:
         square, roi = preprocess.letterbox(np.full((height, width), 255, np.uint8), 256)
         rows, columns = np.flatnonzero(square.any(axis=1)), np.flatnonzero(square.any(axis=0))
         yield (
@@ -307,7 +311,21 @@ def filters() -> Iterator[Case]:
             {"points": 1e-3},
         )
         angles = np.cumsum(rng.normal(0.0, 0.05, (len(stamps), 3)), axis=0)
-        rotations = [geometry.rotation_from_euler(*map(float, row)) for row in angles]
+        turns = {name: [geometry.rotation_from_euler(*map(float, row)) for row in angles]}
+        if name == "calm":
+            # Half a turn about an axis across x: the signs of zeros must not decide where it goes.
+            for sign in (1.0, -1.0):
+                axis = np.array([0.0, 0.6, sign * 0.8])
+                half = 2.0 * np.outer(axis, axis) - np.eye(3)
+                half[0, 2] = -1e-17
+                turns[f"half_turn_{'down' if sign > 0 else 'up'}"] = [np.eye(3), half]
+        yield from _turned(turns, config, stamps)
+
+
+def _turned(
+    turns: dict[str, list[FloatArray]], config: SmoothingConfig, stamps: list[float]
+) -> Iterator[Case]:
+    for name, rotations in turns.items():
         turn_filter = smoothing.RotationFilter(config)
         yield (
             "rotation_filter_sequence",
@@ -317,12 +335,12 @@ def filters() -> Iterator[Case]:
                 "beta": config.pose_beta,
                 "derivative_cutoff_hz": config.derivative_cutoff_hz,
                 "rotations": rotations,
-                "timestamps_s": stamps,
+                "timestamps_s": stamps[: len(rotations)],
             },
             {
                 "rotations": [
                     turn_filter.smooth(rotation, stamp)
-                    for rotation, stamp in zip(rotations, stamps, strict=True)
+                    for rotation, stamp in zip(rotations, stamps, strict=False)
                 ]
             },
             {"rotations": 1e-6},
@@ -362,6 +380,29 @@ def associations() -> Iterator[Case]:
             {"matches": list(association.match_lost(found, lost, 0.8))},
             {"matches": 0.0},
         )
+    square = np.array([-1.0, -1.0, 1.0, 1.0])
+    boxes_of = {side: as_box(100.0 + square * side / 2.0) for side in (50, 100, 190, 250)}
+    for name, presences in (("like", [0.951, 0.954]), ("unlike", [0.94, 0.96])):
+        boxes = [boxes_of[50], boxes_of[50]]
+        kept = list(association.distinct_faces(boxes, presences, 0.3))
+        inputs = {
+            "function": "distinct_faces",
+            "boxes_xyxy": boxes,
+            "presences": presences,
+            "iou_threshold": 0.3,
+        }
+        yield "association_sequence", f"presences_{name}", inputs, {"kept": kept}, {"kept": 0.0}
+    for side in (50, 190, 250):  # up to twice the size, and down to half of it
+        found, lost = [boxes_of[side]], [boxes_of[100]]
+        matches = list(association.match_lost(found, lost, 0.8))
+        inputs = {
+            "function": "match_lost",
+            "boxes_xyxy": found,
+            "lost_xyxy": lost,
+            "max_distance": 0.8,
+        }
+        expected = {"matches": matches}
+        yield "association_sequence", f"size_{side}", inputs, expected, {"matches": 0.0}
 
 
 def sequences() -> Iterator[Case]:
@@ -441,6 +482,10 @@ def scenes() -> dict[str, tuple[dict[str, Any], list[dict[str, Any]]]]:
         [face(100.0 + 12.0 * i, 200.0, 100.0), face(520.0 - 12.0 * i, 230.0, 110.0, 0.9)]
         for i in range(36)
     ]
+    # One of two hides: its region slides over to the other, whose track stays.
+    hidden = [[face(300.0, 200.0, 100.0), face(340.0, 200.0, 100.0)]] * 4 + [
+        [face(340.0, 200.0, 100.0)]
+    ] * 4
     arrival = [[face(150.0, 200.0, 100.0)]] * 12 + [
         [face(150.0, 200.0, 100.0), face(450.0, 220.0, 90.0)]
     ] * 12
@@ -459,6 +504,7 @@ def scenes() -> dict[str, tuple[dict[str, Any], list[dict[str, Any]]]]:
         "hop_found_by_the_retry": (plain, film(*hop)),
         "hop_without_retry": ({"smoothing": None, "retry_scale": 1.0}, film(*hop)),
         "crossing": ({"smoothing": None, "max_faces": 2}, film(*crossing)),
+        "one_of_two_hides": ({"smoothing": None, "max_faces": 2}, film(*hidden)),
         "arrival": (
             {"smoothing": None, "max_faces": 3, "detect_interval_frames": 5},
             film(*arrival),

@@ -118,8 +118,10 @@ private func halfTurnVector(_ m: Rotation) -> SIMD3<Double> {
     let absY: Double = max(0, (m[1, 1] + 1) / 2).squareRoot()
     let y: Double = m[0, 1] < 0 ? -absY : absY
     let size: Double = max(0, (m[2, 2] + 1) / 2).squareRoot()
-    let isFlipped = x < abs(y) && x < size && (m[1, 2] > 0) != (y * size > 0)
-    let z: Double = m[0, 2] < 0 || isFlipped ? -size : size
+    let signed: Double = m[0, 2] < 0 ? -size : size
+    // Where x is next to nothing, the signs of m[0, 1] and m[0, 2] are noise, and that of m[1, 2] is not.
+    let isFlipped = x < abs(y) && x < size && (m[1, 2] > 0) != (y * signed > 0)
+    let z: Double = isFlipped ? -signed : signed
     let axis = SIMD3<Double>(x, y, z)
     return axis * (Double.pi / length(axis))
 }

@@ -93,8 +93,10 @@ function halfTurnVector(m: Rotation): RotationVector {
   const x = Math.sqrt(Math.max(0, (m[0] + 1) / 2));
   const y = Math.sqrt(Math.max(0, (m[4] + 1) / 2)) * (m[1] < 0 ? -1 : 1);
   const size = Math.sqrt(Math.max(0, (m[8] + 1) / 2));
-  const flipped = x < Math.abs(y) && x < size && m[5] > 0 !== y * size > 0;
-  const z = size * (m[2] < 0 || flipped ? -1 : 1);
+  const signed = m[2] < 0 ? -size : size;
+  // Where x is next to nothing, the signs of m[1] and m[2] are noise, and that of m[5] is not.
+  const flipped = x < Math.abs(y) && x < size && m[5] > 0 !== y * signed > 0;
+  const z = flipped ? -signed : signed;
   const factor = Math.PI / Math.hypot(x, y, z);
   return [x * factor, y * factor, z * factor];
 }
