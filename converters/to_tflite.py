@@ -5,6 +5,7 @@ from typing import Any, Final
 from atpn_mobile.manifest import ModelSpec
 from converters.errors import ConversionError
 from converters.graph import Graph
+from converters.sixths import fold_sixths
 from converters.tflite.file import count_operations, tidy
 from converters.tflite.layout import CHANNELS_LAST, stored_shape
 from converters.tflite.operations import emit
@@ -24,7 +25,8 @@ def to_tflite(graph: Graph, spec: ModelSpec, *, hard_swish: HardSwishForm = "fus
         graph: a float32 network of one image input (1, C, H, W).
         spec: names and shapes of the file's input, (1, H, W, C), and outputs.
         hard_swish: "fused" for one operation, the form for float; "relu6" for
-            ``(x * (1/6)) * relu6(x + 3)``, the form that XNNPACK has int8 kernels for.
+            ``x * relu6(x + 3)``, the form that XNNPACK has int8 kernels for; the sixth is in
+            the weights of the layers that follow, where they can take it.
 
     Returns:
         The .tflite file. The same network and tools give the same bytes.
@@ -57,6 +59,8 @@ def _check_spec(graph: Graph, spec: ModelSpec) -> None:
 
 
 def _convert(graph: Graph, spec: ModelSpec, hard_swish: HardSwishForm) -> bytes:
+    if hard_swish == "relu6":
+        graph = fold_sixths(graph)
     with tensorflow() as tf:
         module = tf.Module()
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -38,7 +39,6 @@ from atpn_mobile.detector import tiles_of  # noqa: E402
 from atpn_mobile.gate import passes_gate  # noqa: E402
 from atpn_mobile.manifest import load_manifest  # noqa: E402
 from atpn_mobile.testing import WorldFace, WorldTracker  # noqa: E402
-from atpn_mobile.types import FloatArray  # noqa: E402
 
 GOLDEN = ROOT / "tests" / "golden"
 CLIP = "assets/clips/synthetic_solo.mp4"
@@ -323,7 +323,7 @@ def filters() -> Iterator[Case]:
 
 
 def _turned(
-    turns: dict[str, list[FloatArray]], config: SmoothingConfig, stamps: list[float]
+    turns: dict[str, list[NDArray[np.float64]]], config: SmoothingConfig, stamps: list[float]
 ) -> Iterator[Case]:
     for name, rotations in turns.items():
         turn_filter = smoothing.RotationFilter(config)
@@ -383,11 +383,11 @@ def associations() -> Iterator[Case]:
     square = np.array([-1.0, -1.0, 1.0, 1.0])
     boxes_of = {side: as_box(100.0 + square * side / 2.0) for side in (50, 100, 190, 250)}
     for name, presences in (("like", [0.951, 0.954]), ("unlike", [0.94, 0.96])):
-        boxes = [boxes_of[50], boxes_of[50]]
-        kept = list(association.distinct_faces(boxes, presences, 0.3))
+        alike = [boxes_of[50], boxes_of[50]]
+        kept = list(association.distinct_faces(alike, presences, 0.3))
         inputs = {
             "function": "distinct_faces",
-            "boxes_xyxy": boxes,
+            "boxes_xyxy": alike,
             "presences": presences,
             "iou_threshold": 0.3,
         }

@@ -3,7 +3,8 @@
     python scripts/measure_models.py --data DIR
 
 runs the evaluations below, writes models/metrics.json (the export copies it into the manifest) and
-fills the tables between the markers of models/README.md and README.md. The networks that ATPN is
+fills the tables between the markers of models/README.md and README.md, and draws the reliability of
+the presence. The networks that ATPN is
 compared with are measured where their weights lie in models/.
 """
 
@@ -11,7 +12,9 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +26,8 @@ from training.network.macs import Counts
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ROOT / "models"
 NETWORKS = {ATPN.name: "ATPN", ASMNET.name: "ASMNet", MOBILENETV2.name: "MobileNetV2"}
+PROTOCOLS = ("conditions", "presence", "pointing04")  # of ``evaluate``, each with a table
+RELIABILITY = ROOT / "docs" / "pictures" / "reliability.png"
 COMMAND = "python -m training evaluate --weights models/{model}.safetensors --data DIR"
 BEGIN, END = "<!-- {name}: written by scripts/{script}.py -->", "<!-- end of {name} -->"
 
@@ -170,6 +175,57 @@ def count(model: str) -> Counts:
     return load_reference(reference, MODELS / reference.weights_name).counts()
 
 
+def run_protocol(name: str, data: Path, threads: int) -> dict[str, Any]:
+    """The JSON of an evaluation by protocol; the reliability curve becomes a picture."""
+    with tempfile.TemporaryDirectory() as folder:
+        found, curves = Path(folder) / "rows.json", Path(folder) / "curves"
+        command = [sys.executable, "-m", "training", "evaluate", "--protocol", name]
+        command += ["--weights", str(MODELS / ATPN.weights_name), "--data", str(data)]
+        command += ["--threads", str(threads), "--json", str(found), "--curves", str(curves)]
+        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        if (curve := curves / RELIABILITY.name).is_file():
+            RELIABILITY.write_bytes(curve.read_bytes())
+        (report,) = json.loads(found.read_text(encoding="utf-8"))
+    return dict(report)
+
+
+def protocol_tables(report: Mapping[str, Any]) -> str:
+    """What a protocol measured: one table for each run of subsets with the same measures.
+
+    Of subsets of one source ("faces_helen: ...") those of all sources together are enough.
+    """
+    rows = [
+        row for row in report["rows"] if row["subset"].startswith("all") or ":" not in row["subset"]
+    ]
+    subsets = [list(same) for _, same in groupby(rows, key=lambda row: row["subset"])]
+    blocks = groupby(subsets, key=lambda same: [(row["measure"], row["unit"]) for row in same])
+    lines = []
+    for measures, block in blocks:
+        headings = [f"{name}, {unit}" if unit else name for name, unit in measures]
+        lines += ["| subset | n | " + " | ".join(headings) + " |"]
+        lines += ["|---|---:|" + "---:|" * len(headings)]
+        for same in block:
+            count = next((str(row["count"]) for row in same if row["count"] is not None), "")
+            lines.append(protocol_line(same[0]["subset"], count, [row["value"] for row in same]))
+            systems = dict.fromkeys(one["system"] for row in same for one in row["published"])
+            for system in systems:
+                values = [_published(row, system) for row in same]
+                lines.append(protocol_line(f"{same[0]['subset']}: {system}, published", "", values))
+        lines.append("")
+    return "\n".join([*lines, *(f"*{note}*  " for note in report["notes"])])
+
+
+def protocol_line(subset: str, count: str, values: Sequence[float | None]) -> str:
+    """One line of a protocol's table."""
+    cells = ["" if value is None else f"{value:.4g}" for value in values]
+    name = subset.replace("|", r"\|")  # |yaw|
+    return f"| {name} | {count} | {' | '.join(cells)} |"
+
+
+def _published(row: Mapping[str, Any], system: str) -> float | None:
+    return next((one["value"] for one in row["published"] if one["system"] == system), None)
+
+
 def networks_table(rows: Mapping[str, Sequence[Row]], counts: Mapping[str, Counts]) -> str:
     """Landmarks, pose and size of ATPN beside the networks that it is compared with.
 
@@ -233,6 +289,9 @@ def main() -> None:
         {name: rows[name] for name in networks}, {name: count(name) for name in networks}
     )
     fill(MODELS / "README.md", "networks", compared)
+    for name in PROTOCOLS:
+        report = run_protocol(name, args.data.resolve(), args.threads)
+        fill(MODELS / "README.md", name, protocol_tables(report))
     fill(ROOT / "README.md", "accuracy", summary(rows))
 
 

@@ -31,6 +31,9 @@ class StageConfig:
     weight_decay: float = 0.0
     ema_decay: float = 0.0  # moving average of the weights, per step; 0 for none
     landmark_loss: LandmarkLoss = "distance"
+    # Normalise by the averages of the stages before, as in use, and not by each batch: what rare
+    # faces make of those averages is seen in training only so.
+    fixed_statistics: bool = False
     data: CropConfig = field(default_factory=CropConfig)
 
 
@@ -138,18 +141,27 @@ _RARE_POSES: Final = 0.5  # exponent of ``pose_factors``
 
 LONG: Final = Recipe(
     name="long",
-    summary="compact, eight times as long, with stronger augmentation and rare poses more often",
+    summary="compact, then 2.5 times as much with stronger augmentation, rare poses more often",
     stages=(
+        replace(_SHORT, name="start"),
         replace(
             _SHORT,
-            crops=2_700_800,
+            crops=800_000,
             learning_rate=0.0012,  # at 0.002 the loss jumped up twice, and took long to fall again
             ema_decay=0.9995,
             data=CropConfig(augment=_STRONG, pose_balance=_RARE_POSES),
         ),
         replace(
+            _SHORT,
+            name="settle",
+            crops=160_000,
+            learning_rate=0.0004,
+            fixed_statistics=True,
+            data=CropConfig(augment=_STRONG, pose_balance=_RARE_POSES),
+        ),
+        replace(
             COMPACT.stages[1],
-            crops=200_000,
+            crops=96_000,
             data=CropConfig(negatives=0.5, pose_balance=_RARE_POSES),
         ),
     ),

@@ -178,17 +178,31 @@ class Averager(Generic[Network]):
                 average.copy_(value)
 
 
-def set_trainable(network: FaceNetwork, branches: Sequence[Branch]) -> list[nn.Parameter]:
+def set_trainable(
+    network: FaceNetwork, branches: Sequence[Branch], *, fixed_statistics: bool = False
+) -> list[nn.Parameter]:
     """Freeze everything of ATPN but the branches (and the backbone with "alignment").
 
     Frozen modules also stop updating their normalisation statistics. The other networks have no
     parts that are trained alone.
+
+    Args:
+        network: of which kind ever.
+        branches: what is trained.
+        fixed_statistics: normalise by the averages of earlier training, which stay as they are.
+
+    Returns:
+        the parameters that are trained.
     """
     trained: set[str] = set(branches) | ({"backbone"} if "alignment" in branches else set())
     for name, child in network.named_children():
         is_trained = not isinstance(network, Atpn) or name.removesuffix("_features") in trained
         child.train(is_trained)
         child.requires_grad_(is_trained)
+    if fixed_statistics:
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
     return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
@@ -284,7 +298,9 @@ class StageRun:
         self.objective = LandmarkObjective(stage, space.to(device) if space else None)
         self.network: FaceNetwork = network.to(device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.parameters = set_trainable(network, stage.branches)
+        self.parameters = set_trainable(
+            network, stage.branches, fixed_statistics=stage.fixed_statistics
+        )
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=stage.learning_rate, weight_decay=stage.weight_decay
         )

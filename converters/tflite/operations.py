@@ -12,6 +12,8 @@ import numpy as np
 
 from converters.errors import ConversionError
 from converters.graph import Graph, Node, describe
+from converters.regions import float_layers, graph_operations
+from converters.sixths import times
 from converters.tflite.convolutions import WEIGHTED, conv, conv_transpose, gemm
 from converters.tflite.layout import (
     CHANNELS_LAST,
@@ -49,7 +51,8 @@ def emit(
     Raises:
         ConversionError: an operator is unknown, or a node cannot be expressed.
     """
-    tensors = Tensors(tf, graph, image, hard_swish)
+    floats = float_layers(graph_operations(graph), graph.outputs)
+    tensors = Tensors(tf, graph, image, hard_swish, floats)
     for node in graph.nodes:
         if node.op not in OPERATORS:
             raise ConversionError(
@@ -117,7 +120,9 @@ def _hard_sigmoid(tensors: Tensors, node: Node) -> Stored:
     slope = np.float32(6.0 * node.attribute("alpha", 0.2))
     offset = np.float32(6.0 * node.attribute("beta", 0.5))
     value = tensor.value if slope == 1.0 else tensor.value * slope
-    value = tf.nn.relu6(value + offset) * np.float32(1.0 / 6.0)
+    value = tf.nn.relu6(value + offset)
+    if (factor := times(node) / np.float32(6.0)) != 1.0:
+        value = value * factor
     return Stored(value, tensor.shape, tensor.order)
 
 
@@ -126,8 +131,10 @@ def _hard_swish(tensors: Tensors, node: Node) -> Stored:
     x = tensor.value
     if tensors.hard_swish == "fused":
         value = x * tf.nn.relu6(x + np.float32(3.0)) * np.float32(1.0 / 6.0)
+    elif (factor := times(node) / np.float32(6.0)) == 1.0:
+        value = x * tf.nn.relu6(x + np.float32(3.0))
     else:
-        value = (x * np.float32(1.0 / 6.0)) * tf.nn.relu6(x + np.float32(3.0))
+        value = (x * factor) * tf.nn.relu6(x + np.float32(3.0))
     return Stored(value, tensor.shape, tensor.order)
 
 

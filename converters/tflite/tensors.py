@@ -1,5 +1,6 @@
 """The tensors of an ONNX graph while it is written as TensorFlow operations, channels last."""
 
+from collections.abc import Collection
 from typing import Any, Literal
 
 import numpy as np
@@ -30,6 +31,7 @@ class Tensors:
         graph: Graph,
         image: Any,  # noqa: ANN401
         hard_swish: HardSwishForm,
+        float_layers: Collection[str] = (),
     ) -> None:
         """Start with the input alone.
 
@@ -38,10 +40,12 @@ class Tensors:
             graph: what is written.
             image: the input, stored channels last.
             hard_swish: how that operator is written, see ``to_tflite``.
+            float_layers: layers that stay float when the network is made int8.
         """
         self.tf = tf
         self.graph = graph
         self.hard_swish = hard_swish
+        self._float_layers = float_layers
         self._made = {graph.input: Stored(image, graph.shapes[graph.input], CHANNELS_LAST)}
 
     def add(self, node: Node, made: Stored) -> None:
@@ -114,6 +118,11 @@ class Tensors:
             for name in node.inputs
         ]
         return values, order
+
+    def in_float(self, node: Node) -> bool:
+        """Whether a layer will never be made int8, which rounds what lies between operations."""
+        layer = node.inputs[1].removesuffix(".weight")
+        return self.hard_swish == "fused" or layer in self._float_layers
 
     def scalar(self, node: Node, index: int, default: float) -> float:
         """An optional constant of one element.

@@ -79,20 +79,22 @@ class AtpnConfig(JsonConfig):
     fused: int = 32  # channels of the feature pyramid, at 28, 14 and 7
     reduced: int = 64  # channels of each level on its way to 7
     vector: int = 480  # channels of the 7x7 depthwise block that ends the alignment branch
+    # The heads have 3x3 windows and ReLU, without squeeze-excite: the cheapest kernels per
+    # multiply-add on phones, and nothing is lost on so simple tasks.
     tracking: tuple[BlockConfig, ...] = (  # 28 -> 14 -> 7, on features x heatmap
-        BlockConfig(3, 144, 48, 2),
-        BlockConfig(5, 240, 56, squeeze_excite=True),
-        BlockConfig(5, 240, 64, 2, squeeze_excite=True),
-        BlockConfig(3, 256, 64),
+        BlockConfig(3, 112, 48, 2, "relu"),
+        BlockConfig(3, 224, 56, 1, "relu"),
+        BlockConfig(3, 256, 80, 2, "relu"),
+        BlockConfig(3, 480, 80, 1, "relu"),
     )
-    tracking_vector: int = 192
+    tracking_vector: int = 224
     pose: tuple[BlockConfig, ...] = (  # 28 -> 14 -> 7, on features x heatmap
-        BlockConfig(3, 128, 48, 2),
-        BlockConfig(5, 192, 48),
-        BlockConfig(5, 240, 64, 2, squeeze_excite=True),
-        BlockConfig(3, 256, 64),
+        BlockConfig(3, 64, 32, 2, "relu"),
+        BlockConfig(3, 128, 48, 1, "relu"),
+        BlockConfig(3, 192, 64, 2, "relu"),
+        BlockConfig(3, 192, 64, 1, "relu"),
     )
-    pose_vector: int = 192
+    pose_vector: int = 128
     fuse_shallow: bool = True  # the 28x28 features in the pyramid, beside 14x14 and 7x7
     multiview: bool = True  # three fields of view per level; else a plain residual of equal cost
     coordconv: bool = True  # x and y planes on each level's way to 7x7, and at 7x7

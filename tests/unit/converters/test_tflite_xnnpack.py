@@ -29,23 +29,24 @@ EVERYTHING_INSIDE = XnnpackReport(partitions=1, outside={})
 # What the float32 file consists of; smaller weights add a DEQUANTIZE each.
 OPERATIONS = {
     "atpn": {
-        "ADD": 14,
+        "ADD": 16,
         "CONCATENATION": 7,
-        "CONV_2D": 67,
-        "DEPTHWISE_CONV_2D": 19,
+        "CONV_2D": 61,
+        "DEPTHWISE_CONV_2D": 16,
         "DIV": 1,
         "FULLY_CONNECTED": 3,
-        "HARD_SWISH": 34,
+        "HARD_SWISH": 18,
         "MAXIMUM": 3,
-        "MEAN": 8,
+        "MEAN": 5,
         "MINIMUM": 2,
-        "MUL": 22,
+        "MUL": 19,
         "REDUCE_MIN": 1,
         "RESHAPE": 3,
         "SLICE": 3,
         "SOFTMAX": 1,
         "SQRT": 2,
         "SUB": 4,
+        "SUM": 3,
         "TANH": 1,
         "TRANSPOSE_CONV": 2,
     },
@@ -64,23 +65,24 @@ OPERATIONS = {
         "SUB": 1,
     },
 }
-# What int8 computes in float: the heads and the cheap layers before them, the hard-swishes that
-# feed those alone, and what follows up to an output or the product with features.
+# What int8 computes in float: the heads and the cheap layers before them (7x7 windows as products
+# and sums), the hard-swishes that feed those alone, and what follows up to an output or the product
+# with features.
 FLOAT_IN_INT8 = {
     "atpn": {
-        "ADD": 8,
-        "DEPTHWISE_CONV_2D": 3,
+        "ADD": 11,
         "DIV": 1,
         "FULLY_CONNECTED": 3,
         "MAXIMUM": 3,
         "MINIMUM": 2,
-        "MUL": 16,
+        "MUL": 13,
         "REDUCE_MIN": 1,
         "RESHAPE": 3,
         "SLICE": 3,
         "SOFTMAX": 1,
         "SQRT": 2,
         "SUB": 3,
+        "SUM": 3,
         "TANH": 1,
     },
     "detector": {

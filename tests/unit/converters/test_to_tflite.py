@@ -127,7 +127,7 @@ def resize(**attributes):
         ((CHANNELS, 1, 3, 3), {"pads": [1, 1, 1, 1], "group": CHANNELS}, False),
         ((CHANNELS, 1, 3, 3), {"pads": [0, 0, 1, 1], "strides": [2, 2], "group": CHANNELS}, False),
         ((2 * CHANNELS, 1, 3, 3), {"pads": [1, 1, 1, 1], "group": CHANNELS}, False),
-        ((CHANNELS, 1, HEIGHT, WIDTH), {"group": CHANNELS}, False),  # to one pixel
+        ((CHANNELS, 1, HEIGHT, 3), {"group": CHANNELS}, False),
     ],
 )
 def test_convolution(kernel, attributes, pads):
@@ -137,6 +137,19 @@ def test_convolution(kernel, attributes, pads):
     kind = "DEPTHWISE_CONV_2D" if "group" in attributes else "CONV_2D"
     assert found[kind] == 1
     assert "ADD" not in found  # the bias is inside
+
+
+def test_a_window_as_large_as_the_picture_is_a_product_and_a_sum():
+    constants = {"w": weights(CHANNELS, 1, HEIGHT, WIDTH), "b": weights(CHANNELS)}
+    nodes = [node("Conv", ["x", "w", "b"], "m", group=CHANNELS)]
+    found = check_map(nodes, constants)
+    assert found == {"MUL": 1, "SUM": 1, "ADD": 1, "RESHAPE": 1}
+    # In int8 the products would be rounded: only right before the outputs, where all is float.
+    assert check_map(nodes, constants, hard_swish="relu6") == found
+    constants |= {"v": weights(6, CHANNELS, 1, 1)}
+    nodes = [node("Conv", ["x", "w", "b"], "c", group=CHANNELS), node("Conv", ["c", "v"], "m")]
+    found = check_map(nodes, constants, hard_swish="relu6")
+    assert found["DEPTHWISE_CONV_2D"] == 1
 
 
 def test_convolution_without_a_bias():
@@ -192,6 +205,72 @@ def test_function_of_one_tensor(op, low, attributes, found):
 def test_hard_swish_as_int8_needs_it():
     found = check_map([node("HardSwish", ["x"], "m")], low=-6.0, high=6.0, hard_swish="relu6")
     assert found == {"ADD": 1, "MUL": 2, "RESHAPE": 1}
+
+
+SIXTHS = {
+    "w": weights(CHANNELS, CHANNELS, 1, 1),
+    "v": weights(6, CHANNELS, 1, 1),
+    "axes": integers(2, 3),
+}
+
+
+def test_the_next_weights_take_the_sixth_of_hard_swish():
+    nodes = [node("HardSwish", ["x"], "h"), node("Conv", ["h", "w"], "m")]
+    found = check_map(nodes, SIXTHS, low=-6.0, high=6.0, hard_swish="relu6")
+    assert found == {"ADD": 1, "MUL": 1, "CONV_2D": 1, "RESHAPE": 1}
+
+
+def test_sixths_pass_through_means_and_products():
+    nodes = [  # a squeeze-excite between two layers
+        node("HardSwish", ["x"], "h"),
+        node("ReduceMean", ["h", "axes"], "mean"),
+        node("Conv", ["mean", "w"], "gate"),
+        node("HardSigmoid", ["gate"], "s", alpha=1.0 / 6.0, beta=0.5),
+        node("Mul", ["h", "s"], "p"),
+        node("Conv", ["p", "v"], "m"),
+    ]
+    found = check_map(nodes, SIXTHS, low=-6.0, high=6.0, hard_swish="relu6")
+    # The sum of the hard sigmoid becomes the bias of the layer before it.
+    assert (found["ADD"], found["MUL"], found["CONV_2D"]) == (1, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "products"),
+    [
+        # an addition of something without a sixth
+        ([node("HardSwish", ["x"], "h"), node("Add", ["h", "x"], "m")], 2),
+        # one of two ways has no weights
+        (
+            [
+                node("HardSwish", ["x"], "h"),
+                node("Conv", ["h", "w"], "c"),
+                node("Add", ["c", "h"], "m"),
+            ],
+            2,
+        ),
+        # weights that something else uses too
+        (
+            [
+                node("HardSwish", ["x"], "h"),
+                node("Conv", ["h", "w"], "c"),
+                node("Conv", ["c", "w"], "m"),
+            ],
+            2,
+        ),
+        # a square would be 36 times as large through one name
+        (
+            [
+                node("HardSwish", ["x"], "h"),
+                node("Mul", ["h", "h"], "p"),
+                node("Conv", ["p", "w"], "m"),
+            ],
+            3,
+        ),
+    ],
+)
+def test_sixths_that_stay(nodes, products):
+    found = check_map(nodes, SIXTHS, low=-6.0, high=6.0, hard_swish="relu6")
+    assert found["MUL"] == products
 
 
 @pytest.mark.parametrize(

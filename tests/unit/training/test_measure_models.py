@@ -89,3 +89,30 @@ def test_no_table_without_a_network_to_compare_with(script):
         "Not measured, for want of weights: `models/asmnet.safetensors`, "
         "`models/mobilenetv2.safetensors`."
     )
+
+
+def test_a_protocol_becomes_a_table_for_each_kind_of_subset(script):
+    def row(subset, measure, value, published=()):
+        others = [{"system": "Peer", "value": other, "source": "a paper"} for other in published]
+        fields = {"unit": "%", "count": 12, "published": others}
+        return {"subset": subset, "measure": measure, "value": value, **fields}
+
+    rows = [
+        row("all", "NME", 5.123456, [6.5]),
+        row("all", "FR", None),
+        row("faces_helen: dark", "NME", 9.0),
+        row("all: |yaw| 0 to 15", "AP", 0.5),
+    ]
+    lines = script.protocol_tables({"rows": rows, "notes": ["measured"]}).splitlines()
+    assert lines == [
+        "| subset | n | NME, % | FR, % |",
+        "|---|---:|---:|---:|",
+        "| all | 12 | 5.123 |  |",
+        "| all: Peer, published |  | 6.5 |  |",
+        "",
+        "| subset | n | AP, % |",
+        "|---|---:|---:|",
+        r"| all: \|yaw\| 0 to 15 | 12 | 0.5 |",
+        "",
+        "*measured*  ",
+    ]

@@ -261,13 +261,32 @@ def test_the_other_networks_train_as_a_whole(recipe):
 
 
 def test_long_is_compact_with_more_of_it():
-    for longer, stage in zip(LONG.stages, COMPACT.stages, strict=True):
-        assert longer.crops > stage.crops
-        assert (longer.name, longer.branches) == (stage.name, stage.branches)
+    start, more, settle, heads = LONG.stages
+    assert replace(start, name="alignment") == COMPACT.stages[0]
+    for longer, stage in zip((more, settle, heads), (start, start, COMPACT.stages[1]), strict=True):
+        assert longer.branches == stage.branches
         assert (longer.data.pose_balance, stage.data.pose_balance) == (0.5, 0.0)
-    assert LONG.stages[0].data.augment.stretch > 0
-    assert COMPACT.stages[0].data.augment.stretch == 0
+    assert more.crops > start.crops
+    assert more.data.augment.stretch > 0
+    assert start.data.augment.stretch == 0
+    assert [stage.fixed_statistics for stage in LONG.stages] == [False, False, True, False]
     assert weights_name(LONG) == "atpn.safetensors"
+
+
+def test_fixed_statistics_stay_while_the_weights_change():
+    torch.manual_seed(0)
+    network = Atpn()
+    stage = replace(LONG.stages[2], crops=64, batch=2)
+    run = StageRun(network, stage, "cpu")
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    run.train_on(make_batch(112))
+    run.train_on(make_batch(112))
+    changed = {
+        name for name, value in network.state_dict().items() if (value != before[name]).any()
+    }
+    assert not any("running" in name for name in changed)
+    assert "backbone.stem.norm.weight" in changed
+    assert "alignment.residual.weight" in changed
 
 
 def test_the_papers_recipe_keeps_ten_negatives_per_positive():
