@@ -207,12 +207,39 @@ def _itemsize(tensor: Any, schema: Any) -> int:  # noqa: ANN401
     return ITEMSIZES[kind]
 
 
+def _window_products(graph: _Graph) -> frozenset[int]:
+    """Results of the parts of depthwise windows as large as their picture.
+
+    A picture times weights of its shape, whose only reader sums it up, is such a window; what is
+    added to the sum is its bias.
+    """
+    readers: dict[int, list[str]] = {}
+    for op, operator in graph.operators:
+        for place in operator.inputs:
+            readers.setdefault(int(place), []).append(op)
+    products, sums = set[int](), set[int]()
+    for op, operator in graph.operators:
+        inputs, result = [int(place) for place in operator.inputs], int(operator.outputs[0])
+        if op == "SUM" and inputs[0] in products:
+            sums.add(result)
+        if op not in ("MUL", "ADD") or not any(place in graph.constants for place in inputs):
+            continue
+        shapes = {graph.shape(place) for place in inputs}
+        is_window = len(shapes) == 1 and len(shapes.pop()) == 4 and readers.get(result) == ["SUM"]
+        if is_window if op == "MUL" else not sums.isdisjoint(inputs):
+            products.add(result)
+    return frozenset(products)
+
+
 def _layers(graph: _Graph) -> tuple[Layer, ...]:
     counter = WeightCounter()
+    products = _window_products(graph)
     layers = []
     for op, operator in graph.operators:
         inputs = [int(place) for place in operator.inputs]
         places = [inputs[place] for place in WEIGHTS.get(op, ()) if place < len(inputs)]
+        if operator.outputs[0] in products:
+            places = inputs
         weights = [place for place in places if place in graph.constants]
         parameters, size = counter.count(graph.constants[place] for place in weights)
         results = [graph.names[place] for place in operator.outputs]
@@ -228,7 +255,10 @@ def _layers(graph: _Graph) -> tuple[Layer, ...]:
             parameters=parameters,
             weight_bytes=size,
         )
-        layers.append(_with_cost(layer, operator, graph))
+        if op == "MUL" and operator.outputs[0] in products:
+            layers.append(_window(layer, graph.shape(inputs[0])))
+        else:
+            layers.append(_with_cost(layer, operator, graph))
     names = unique(layer.name for layer in layers)
     return tuple(replace(layer, name=name) for layer, name in zip(layers, names, strict=True))
 
@@ -250,6 +280,17 @@ def _with_cost(layer: Layer, operator: Any, graph: _Graph) -> Layer:  # noqa: AN
             channels=(summed, result[-1]),
         )
     return layer
+
+
+def _window(layer: Layer, picture: tuple[int, ...]) -> Layer:
+    """A depthwise convolution with one position."""
+    return replace(
+        layer,
+        kind="depthwise",
+        macs=math.prod(picture),
+        kernel=plane(picture[1:3]),
+        channels=(picture[3], picture[3]),
+    )
 
 
 def _convolution(layer: Layer, operator: Any, graph: _Graph) -> Layer:  # noqa: ANN401

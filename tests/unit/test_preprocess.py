@@ -228,6 +228,6 @@ def test_any_region_can_be_cut_out(shape, x, y, size, rotation_rad, mirrored):
     assert tensor.shape == NHWC.shape
     assert tensor.dtype == np.float32
     assert 0.0 <= tensor.min() <= tensor.max() <= 255.0
-    reach = size * 0.75  # more than half the diagonal
+    reach = size * 0.75 + 1.0  # more than half the diagonal, and what is blended with the outside
     if -reach > x or x > shape[1] + reach or -reach > y or y > shape[0] + reach:
         assert tensor.max() == 0.0
