@@ -12,7 +12,7 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -347,6 +347,30 @@ def _turned(
         )
 
 
+def distinct_case(name: str, boxes: Sequence[Box], presences: list[float]) -> Case:
+    """Which of some tracks are kept."""
+    inputs = {
+        "function": "distinct_faces",
+        "boxes_xyxy": boxes,
+        "presences": presences,
+        "iou_threshold": 0.3,
+    }
+    kept = list(association.distinct_faces(boxes, presences, 0.3))
+    return "association_sequence", name, inputs, {"kept": kept}, {"kept": 0.0}
+
+
+def match_case(name: str, found: Sequence[Box], lost: Sequence[Box]) -> Case:
+    """Which of some faces are lost ones."""
+    inputs = {
+        "function": "match_lost",
+        "boxes_xyxy": found,
+        "lost_xyxy": lost,
+        "max_distance": 0.8,
+    }
+    matches = list(association.match_lost(found, lost, 0.8))
+    return "association_sequence", name, inputs, {"matches": matches}, {"matches": 0.0}
+
+
 def associations() -> Iterator[Case]:
     """association_sequence: distinct_faces, match_lost."""
     rng = np.random.default_rng(5)
@@ -355,54 +379,15 @@ def associations() -> Iterator[Case]:
         boxes = np.concatenate([corners, corners + rng.uniform(40.0, 70.0, (5, 2))], axis=1)
         found = [as_box(box) for box in boxes]
         presences = rng.uniform(0.7, 1.0, 5).round(2).tolist()
-        yield (
-            "association_sequence",
-            f"distinct_faces_{index}",
-            {
-                "function": "distinct_faces",
-                "boxes_xyxy": found,
-                "presences": presences,
-                "iou_threshold": 0.3,
-            },
-            {"kept": list(association.distinct_faces(found, presences, 0.3))},
-            {"kept": 0.0},
-        )
+        yield distinct_case(f"distinct_faces_{index}", found, presences)
         lost = [as_box(box + np.tile(rng.normal(0.0, 30.0, 2), 2)) for box in boxes[:3]]
-        yield (
-            "association_sequence",
-            f"match_lost_{index}",
-            {
-                "function": "match_lost",
-                "boxes_xyxy": found,
-                "lost_xyxy": lost,
-                "max_distance": 0.8,
-            },
-            {"matches": list(association.match_lost(found, lost, 0.8))},
-            {"matches": 0.0},
-        )
+        yield match_case(f"match_lost_{index}", found, lost)
     square = np.array([-1.0, -1.0, 1.0, 1.0])
     boxes_of = {side: as_box(100.0 + square * side / 2.0) for side in (50, 100, 190, 250)}
     for name, presences in (("like", [0.951, 0.954]), ("unlike", [0.94, 0.96])):
-        alike = [boxes_of[50], boxes_of[50]]
-        kept = list(association.distinct_faces(alike, presences, 0.3))
-        inputs = {
-            "function": "distinct_faces",
-            "boxes_xyxy": alike,
-            "presences": presences,
-            "iou_threshold": 0.3,
-        }
-        yield "association_sequence", f"presences_{name}", inputs, {"kept": kept}, {"kept": 0.0}
+        yield distinct_case(f"presences_{name}", [boxes_of[50]] * 2, presences)
     for side in (50, 190, 250):  # up to twice the size, and down to half of it
-        found, lost = [boxes_of[side]], [boxes_of[100]]
-        matches = list(association.match_lost(found, lost, 0.8))
-        inputs = {
-            "function": "match_lost",
-            "boxes_xyxy": found,
-            "lost_xyxy": lost,
-            "max_distance": 0.8,
-        }
-        expected = {"matches": matches}
-        yield "association_sequence", f"size_{side}", inputs, expected, {"matches": 0.0}
+        yield match_case(f"size_{side}", [boxes_of[side]], [boxes_of[100]])
 
 
 def sequences() -> Iterator[Case]:

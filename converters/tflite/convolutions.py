@@ -32,8 +32,8 @@ def conv(tensors: Tensors, node: Node) -> Stored:
             image.value, weights.transpose(2, 3, 1, 0), strides, padding, dilations=dilations
         )
     elif groups == channels and _covers(image.shape, weights, padding) and tensors.in_float(node):
-        # One position per channel: a product and a sum, a twelfth of the instructions on ARM
-        # (python -m benchmarks arm --kernels): XNNPACK has no depthwise kernel beyond 5x5.
+        # One position per channel: a product and a sum. XNNPACK runs depthwise windows beyond 5x5
+        # as general convolutions of one channel each, which cost many times more.
         product = tf.multiply(image.value, weights.transpose(1, 2, 3, 0))
         value = tf.reduce_sum(product, axis=(1, 2), keepdims=True)
     elif groups == channels:
