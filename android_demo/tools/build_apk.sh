@@ -8,6 +8,11 @@
 # `make apk` hands in PYTHON, KOTLINC, KOTLIN_STDLIB and JDK. `android_demo/tools/build_apk.sh tools`
 # only finds or installs the tools. Exit status 3: a tool cannot be had here.
 set -euo pipefail
+
+if [ $# -gt 1 ] || { [ $# -eq 1 ] && [ "$1" != tools ]; }; then
+  printf 'expected no argument, or "tools", got: %s\n' "$*" >&2
+  exit 2
+fi
 cd "$(dirname "$0")/.."
 . tools/debian.sh
 

@@ -7,6 +7,11 @@
 # .tools/. What this machine has elsewhere can be named: KOTLINC with
 # KOTLIN_STDLIB, JUNIT_JARS, JSON_JAR, JAVA_HOME, ORT_INCLUDE. Prints where all of it is, for make.
 set -euo pipefail
+
+if [ $# -gt 1 ] || { [ $# -eq 1 ] && [ "$1" != check ]; }; then
+  printf 'expected no argument, or "check", got: %s\n' "$*" >&2
+  exit 2
+fi
 cd "$(dirname "$0")/.."
 . tools/debian.sh
 

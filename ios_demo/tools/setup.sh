@@ -9,6 +9,11 @@
 # interrupted run is used again. DEBIAN_MIRROR=URL chooses a mirror.
 set -euo pipefail
 
+if [ $# -gt 1 ] || { [ $# -eq 1 ] && [ "$1" != in-path ]; }; then
+  printf 'expected no argument, or "in-path", got: %s\n' "$*" >&2
+  exit 2
+fi
+
 readonly SUITE=trixie
 # For the tests that run the networks. Only the header of ONNX Runtime's C API is taken: its library
 # comes from the Python wheel, so that Swift and Python run the same one.

@@ -4,7 +4,7 @@
 # Takes the `swift` of version 6 in PATH, or the one in .swift/root (tools/setup.sh).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-python=$1
+python=${1:?expected the Python with the runtime: ios_demo/tools/test.sh PYTHON}
 build=$PWD/.build
 root=$PWD/../.swift/root
 if tools/setup.sh in-path; then
