@@ -29,9 +29,9 @@ KEEP = 1.0
 
 def box_from_landmarks(landmarks: FloatArray) -> tuple[float, float, float, float]:
     """Bounding box of (N, 2) points: left, top, right, bottom."""
-    left, top = landmarks.min(axis=0)
-    right, bottom = landmarks.max(axis=0)
-    return float(left), float(top), float(right), float(bottom)
+    left, top = np.minimum.reduce(landmarks).tolist()  # in less time than landmarks.min(axis=0)
+    right, bottom = np.maximum.reduce(landmarks).tolist()
+    return left, top, right, bottom
 
 
 def roi_from_box(

@@ -114,10 +114,15 @@ def to_tensor(picture: Frame, spec: InputSpec, color: Color) -> FloatArray:
     Returns:
         float32 of ``spec.shape``, in RGB, values 0..255.
     """
-    if color != "rgb":  # by OpenCV: NumPy reads swapped channels ten times as slowly
+    if spec.layout == "NCHW" and color != "grey":
+        # by OpenCV: NumPy takes channels apart in twice the time
+        planes = np.empty((3, *picture.shape[:2]), np.uint8)
+        cv2.split(picture, tuple(planes) if color == "rgb" else tuple(planes[::-1]))
+        return planes[np.newaxis].astype(np.float32)
+    if color != "rgb":  # NumPy reads swapped channels ten times as slowly
         picture = cv2.cvtColor(picture, _TO_RGB[color]).astype(np.uint8, copy=False)
-    planes = picture.transpose(2, 0, 1) if spec.layout == "NCHW" else picture
-    return np.ascontiguousarray(planes[np.newaxis], dtype=np.float32)
+    channels = picture.transpose(2, 0, 1) if spec.layout == "NCHW" else picture
+    return np.ascontiguousarray(channels[np.newaxis], dtype=np.float32)
 
 
 def crop_tensor(

@@ -121,7 +121,8 @@ class OurLoop:
     def follow(self, start: int, stop: int) -> list[FrameTime]:
         """Go through these frames; times of those in which a face was followed."""
         times = []
-        for frame in self.frames[start:stop]:
+        for one in self.frames[start:stop]:
+            frame = one.copy()  # just written, as by a camera; the peer's is too
             before = self.backend.spent_s
             wall, cpu = time.perf_counter(), time.process_time()
             result = self.tracker.track(frame)
