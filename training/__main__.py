@@ -14,6 +14,7 @@ from training import evaluate
 from training.data.sample import DatasetError
 from training.detection import evaluate as evaluate_detector
 from training.detection import train as train_detector
+from training.kernels import KernelError
 from training.network.detector import Detector
 from training.network.macs import count_modules
 from training.network.variants import NETWORK_NAMES, build_network
@@ -45,6 +46,11 @@ def _add_atpn_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers", type=at_least(0), default=2, help="processes that prepare crops"
     )
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument(
+        "--fused",
+        action="store_true",
+        help="in bfloat16, by kernels compiled here: Linux, g++, a CPU with AVX-512 BF16",
+    )
     parser.add_argument("--init", type=Path, help="weights to start from")
     parser.add_argument(
         "--crops",
@@ -80,6 +86,7 @@ def _train(arguments: Sequence[str]) -> int:
         workers=args.workers,
         threads=args.threads,
         device=args.device,
+        fused=args.fused,
         resume=args.resume,
         init=args.init,
     )
@@ -156,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         return COMMANDS[command](arguments[1:])
-    except (DatasetError, WeightsError, OSError) as error:
+    except (DatasetError, KernelError, WeightsError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except KeyboardInterrupt:

@@ -41,6 +41,7 @@ from training.evaluate import (
     presence_set,
 )
 from training.files import replacing
+from training.kernels import KernelError
 from training.landmark_pose import LandmarkModel, fit_pose, read_landmark_model
 from training.losses import euler_angles
 from training.network.atpn import Atpn
@@ -50,6 +51,7 @@ from training.options import at_least
 from training.protocols.predictor import NetworkPredictor, Predictor, predict_crops
 from training.recipes import (
     ABLATION_FULL,
+    ADAMW,
     COMPACT,
     EQUAL_LABELS,
     NO_AVERAGE,
@@ -142,6 +144,7 @@ ABLATIONS: Final[Mapping[Group, tuple[Ablation, ...]]] = MappingProxyType(
             Ablation(OWN_FEATURES_NO_HEATMAP, "without either"),
         ),
         "recipe": (
+            Ablation(ADAMW, "with AdamW instead of Muon"),
             Ablation(NO_AVERAGE, "without averaged weights"),
             Ablation(STRONG_AUGMENT, "with stretch, shear and shade"),
             Ablation(RARE_POSES, "with rare poses more often"),
@@ -164,6 +167,7 @@ class AblationOptions:
     workers: int = 2  # processes that prepare crops
     threads: int = 2  # of the network
     device: str = "cpu"
+    fused: bool = False  # in bfloat16, see ``training.kernels``
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -310,6 +314,7 @@ def run_variant(
         workers=options.workers,
         threads=options.threads,
         device=options.device,
+        fused=options.fused,
         resume=(folder / CHECKPOINT).is_file(),
     )
     if group == "heads":
@@ -440,6 +445,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers", type=at_least(0), default=2, help="processes that prepare crops"
     )
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument(
+        "--fused",
+        action="store_true",
+        help="in bfloat16, by kernels compiled here: Linux, g++, a CPU with AVX-512 BF16",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -457,6 +467,7 @@ def run(args: argparse.Namespace) -> int:
         workers=args.workers,
         threads=args.threads,
         device=args.device,
+        fused=args.fused,
     )
     table = run_ablations(options)
     sys.stdout.write(table.read_text(encoding="utf-8"))
@@ -470,7 +481,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         return run(args)
-    except (DatasetError, WeightsError, OSError) as error:
+    except (DatasetError, KernelError, WeightsError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except KeyboardInterrupt:

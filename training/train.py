@@ -34,6 +34,7 @@ from training.data.crops import (
 from training.data.packs import read_pack
 from training.data.sample import DatasetError
 from training.evaluate import pose_measures
+from training.kernels import accelerate
 from training.loader import iterate_batches, require_device
 from training.loop import LoopPlan, run_loop
 from training.losses import (
@@ -54,6 +55,7 @@ from training.network.variants import (
     describe_network,
     start_from_shape,
 )
+from training.optimizer import make_optimizer
 from training.protocols.predictor import NetworkPredictor, predict_crops
 from training.recipes import Branch, Recipe, StageConfig
 from training.schedule import learning_rate_factor
@@ -73,6 +75,7 @@ class RunOptions:
     workers: int = 2  # processes that prepare crops
     threads: int = 2  # of the network
     device: str = "cpu"
+    fused: bool = False  # in bfloat16, see ``training.kernels``
     resume: bool = False
     init: Path | None = None  # weights to start from
     init_parts: tuple[str, ...] = ()  # children of the network that take them; none for all
@@ -301,9 +304,7 @@ class StageRun:
         self.parameters = set_trainable(
             network, stage.branches, fixed_statistics=stage.fixed_statistics
         )
-        self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=stage.learning_rate, weight_decay=stage.weight_decay
-        )
+        self.optimizer = make_optimizer(self.network, self.parameters, stage)
         self.average = Averager(network, stage.ema_decay) if stage.ema_decay > 0 else None
         self.step = 0
         self.steps = stage.crops // stage.batch
@@ -363,7 +364,7 @@ def batches(data: TrainingData, run: StageRun, seed: int, options: RunOptions) -
         stage.data,
         length=steps * stage.batch,
         seed=seed,
-        size=run.network.input_size,
+        size=stage.size or run.network.input_size,
     )
     return iterate_batches(
         crops,
@@ -397,6 +398,7 @@ def train(recipe: Recipe, options: RunOptions) -> Path:
         DatasetError: a pack, the device or the stage to start at is missing, there is no
             checkpoint of this recipe to resume, or a new run would overwrite one.
         WeightsError: ``init`` cannot be loaded.
+        KernelError: ``fused``, and this machine cannot run the kernels.
     """
     require_device(options.device)
     checkpoint = open_run(options.out, resume=options.resume)
@@ -412,6 +414,8 @@ def train(recipe: Recipe, options: RunOptions) -> Path:
     start_from_shape(network, mean_shape(data.sources))
     if options.init:
         load_parts(network, options.init, options.init_parts)
+    if options.fused:
+        accelerate(network)
     options.out.mkdir(parents=True, exist_ok=True)
     if state:
         stages = [stage.name for stage in recipe.stages[: first + 1]]
@@ -483,6 +487,7 @@ def _settings(recipe: Recipe, options: RunOptions) -> dict[str, object]:
         "start_at": options.start_at,
         "threads": options.threads,
         "device": options.device,
+        "fused": options.fused,
     }
 
 

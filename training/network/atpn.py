@@ -101,9 +101,9 @@ class AlignmentBranch(nn.Module):
         self.down7 = ConvBnAct(width + planes, reduced, 3, 1)
         self.coords = coordinates(7)
         levels = 3 if fuse_shallow else 2
-        self.mix = ConvBnAct(levels * reduced + planes, config.vector, activation="hardswish")
+        self.mix = ConvBnAct(levels * reduced + planes, config.vector)
         self.gather = nn.Conv2d(config.vector, config.vector, 7, groups=config.vector)
-        self.gather_act = nn.Hardswish()
+        self.gather_act = nn.ReLU()
         self.residual = nn.Linear(config.vector, 2 * NUM_LANDMARKS)
         self.register_buffer("mean_shape", torch.full((1, NUM_LANDMARKS, 2), 0.5))
 
@@ -131,9 +131,9 @@ class Head(nn.Module):
     ) -> None:
         super().__init__()
         self.blocks = stage(channels, blocks)
-        self.mix = ConvBnAct(blocks[-1].out, vector, activation="hardswish")
+        self.mix = ConvBnAct(blocks[-1].out, vector)
         self.gather = nn.Conv2d(vector, vector, 7, groups=vector)
-        self.gather_act = nn.Hardswish()
+        self.gather_act = nn.ReLU()
         self.out = nn.Linear(vector, out)
 
     def forward(self, x: Tensor) -> Tensor:

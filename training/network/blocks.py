@@ -66,21 +66,24 @@ class SqueezeExcite(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Expand, depthwise, (squeeze-excite), project; a shortcut where the shape allows it."""
+    """Expand, depthwise, (squeeze-excite), project; a shortcut where the shape allows it.
+
+    A fused block has one dense convolution in place of the first two.
+    """
 
     def __init__(self, channels: int, config: BlockConfig) -> None:
         super().__init__()
         self.shortcut = config.stride == 1 and channels == config.out
         layers: list[nn.Module] = []
-        if config.expand != channels:
+        if config.expand != channels and not config.fused:
             layers.append(ConvBnAct(channels, config.expand, activation=config.activation))
         layers.append(
             ConvBnAct(
-                config.expand,
+                channels if config.fused else config.expand,
                 config.expand,
                 config.kernel,
                 config.stride,
-                groups=config.expand,
+                groups=1 if config.fused else config.expand,
                 activation=config.activation,
             )
         )

@@ -27,6 +27,9 @@ class BlockConfig:
     stride: int = 1
     activation: Activation = "hardswish"
     squeeze_excite: bool = False
+    # One dense convolution in place of expansion and depthwise convolution (Tan and Le,
+    # EfficientNetV2, ICML 2021): more multiply-adds per channel, and each of them cheaper.
+    fused: bool = False
 
 
 class JsonConfig:
@@ -62,37 +65,36 @@ class AtpnConfig(JsonConfig):
 
     described: ClassVar[str] = "a configuration of ATPN"
     stem: int = 16  # 112 -> 56
+    # Windows of 3x3 and ReLU throughout, fused blocks where maps are large and channels few: the
+    # cheapest kernels per multiply-add on phones, in float as in int8.
     stage28: tuple[BlockConfig, ...] = (  # 56 -> 28
-        BlockConfig(3, 64, 32, 2, "relu"),
+        BlockConfig(3, 32, 32, 2, "relu", fused=True),
         BlockConfig(3, 96, 32, 1, "relu"),
     )
     stage14: tuple[BlockConfig, ...] = (  # 28 -> 14
-        BlockConfig(5, 128, 48, 2),
-        BlockConfig(3, 144, 48, squeeze_excite=True),
-        BlockConfig(5, 192, 64, squeeze_excite=True),
+        BlockConfig(3, 128, 48, 2, "relu"),
+        BlockConfig(3, 144, 48, 1, "relu", squeeze_excite=True),
+        BlockConfig(3, 192, 64, 1, "relu", squeeze_excite=True),
     )
     stage7: tuple[BlockConfig, ...] = (  # 14 -> 7
-        BlockConfig(5, 320, 112, 2, squeeze_excite=True),
-        BlockConfig(5, 512, 112, squeeze_excite=True),
-        BlockConfig(5, 512, 112, squeeze_excite=True),
+        BlockConfig(3, 320, 112, 2, "relu", squeeze_excite=True),
+        BlockConfig(3, 512, 112, 1, "relu", squeeze_excite=True),
+        BlockConfig(3, 512, 112, 1, "relu", squeeze_excite=True),
     )
     fused: int = 32  # channels of the feature pyramid, at 28, 14 and 7
     reduced: int = 64  # channels of each level on its way to 7
-    vector: int = 480  # channels of the 7x7 depthwise block that ends the alignment branch
-    # The heads have 3x3 windows and ReLU, without squeeze-excite: the cheapest kernels per
-    # multiply-add on phones, and nothing is lost on so simple tasks.
+    vector: int = 512  # channels of the 7x7 depthwise block that ends the alignment branch
     tracking: tuple[BlockConfig, ...] = (  # 28 -> 14 -> 7, on features x heatmap
-        BlockConfig(3, 112, 48, 2, "relu"),
-        BlockConfig(3, 224, 56, 1, "relu"),
-        BlockConfig(3, 256, 80, 2, "relu"),
-        BlockConfig(3, 480, 80, 1, "relu"),
+        BlockConfig(3, 72, 48, 2, "relu", fused=True),
+        BlockConfig(3, 64, 48, 1, "relu", fused=True),
+        BlockConfig(3, 112, 72, 2, "relu", fused=True),
+        BlockConfig(3, 80, 72, 1, "relu", fused=True),
     )
-    tracking_vector: int = 224
+    tracking_vector: int = 128
     pose: tuple[BlockConfig, ...] = (  # 28 -> 14 -> 7, on features x heatmap
-        BlockConfig(3, 64, 32, 2, "relu"),
-        BlockConfig(3, 128, 48, 1, "relu"),
-        BlockConfig(3, 192, 64, 2, "relu"),
-        BlockConfig(3, 192, 64, 1, "relu"),
+        BlockConfig(3, 32, 32, 2, "relu", fused=True),
+        BlockConfig(3, 64, 48, 2, "relu", fused=True),
+        BlockConfig(3, 64, 48, 1, "relu", fused=True),
     )
     pose_vector: int = 128
     fuse_shallow: bool = True  # the 28x28 features in the pyramid, beside 14x14 and 7x7

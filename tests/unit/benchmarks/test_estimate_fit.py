@@ -98,8 +98,9 @@ def test_formats_of_one_network_are_the_same_work():
     onnx = network_work(read_network(folder / "atpn_float32.onnx"))
     tflite = network_work(read_network(folder / "atpn_float16.tflite"))
 
-    # TFLite's three windows as large as their picture are three operations each.
-    np.testing.assert_allclose(tflite[:-1], onnx[:-1], rtol=0.02)
+    # TFLite's three windows as large as their picture are three operations each, and what goes from
+    # one to the next are elements too.
+    np.testing.assert_allclose(tflite[:-1], onnx[:-1], rtol=0.03)
     assert tflite[-1] - onnx[-1] <= 6
 
 

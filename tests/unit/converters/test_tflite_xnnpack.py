@@ -29,13 +29,12 @@ EVERYTHING_INSIDE = XnnpackReport(partitions=1, outside={})
 # What the float32 file consists of; smaller weights add a DEQUANTIZE each.
 OPERATIONS = {
     "atpn": {
-        "ADD": 16,
+        "ADD": 17,
         "CONCATENATION": 7,
-        "CONV_2D": 61,
-        "DEPTHWISE_CONV_2D": 16,
+        "CONV_2D": 59,
+        "DEPTHWISE_CONV_2D": 7,
         "DIV": 1,
         "FULLY_CONNECTED": 3,
-        "HARD_SWISH": 18,
         "MAXIMUM": 3,
         "MEAN": 5,
         "MINIMUM": 2,
@@ -70,12 +69,12 @@ OPERATIONS = {
 # with features.
 FLOAT_IN_INT8 = {
     "atpn": {
-        "ADD": 11,
+        "ADD": 5,
         "DIV": 1,
         "FULLY_CONNECTED": 3,
         "MAXIMUM": 3,
         "MINIMUM": 2,
-        "MUL": 13,
+        "MUL": 7,
         "REDUCE_MIN": 1,
         "RESHAPE": 3,
         "SLICE": 3,

@@ -25,6 +25,7 @@ from training.train import (
     LandmarkObjective,
     RunOptions,
     StageRun,
+    batches,
     load_training_data,
     set_trainable,
     shortened,
@@ -130,8 +131,9 @@ def test_a_resumed_run_of_asmnet_ends_as_if_it_had_not_stopped(data, tmp_path, m
     assert weights.name == "asmnet.safetensors"
     network = network_from_description(read_weights(weights)[1])
     load_weights(network, weights)
-    record = json.loads((tmp_path / "whole" / LOG).read_text())
-    assert record["stage"] == "joint"
+    records = [json.loads(line) for line in (tmp_path / "whole" / LOG).read_text().splitlines()]
+    assert [record["stage"] for record in records] == ["small", "joint"]
+    record = records[-1]
     assert record["nme_faces_helen"] > 0
     assert record["pose_faces_helen"] > 0
     train_on = StageRun.train_on
@@ -155,6 +157,16 @@ def test_crops_have_the_size_that_the_network_takes(data):
         assert network.input_size == size
         held_out = load_training_data(recipe, data, network.input_size).validation
         assert held_out["faces_helen"][0].image.shape == (size, size, 3)
+
+
+@pytest.mark.parametrize(("place", "size"), [(0, 112), (1, 224)])
+def test_a_stage_may_take_smaller_crops(data, tmp_path, place, size):
+    recipe = tiny(ASMNET)
+    network = network_from_description({"network": "asmnet"})
+    run = StageRun(network, recipe.stages[place], "cpu")
+    loaded = load_training_data(recipe, data, network.input_size)
+    batch = next(iter(batches(loaded, run, 1, options(data, tmp_path))))
+    assert batch.image.shape[1:] == (size, size, 3)
 
 
 class Remembering:
@@ -260,16 +272,17 @@ def test_the_other_networks_train_as_a_whole(recipe):
     assert network.heads.training
 
 
-def test_long_is_compact_with_more_of_it():
-    start, more, settle, heads = LONG.stages
-    assert replace(start, name="alignment") == COMPACT.stages[0]
-    for longer, stage in zip((more, settle, heads), (start, start, COMPACT.stages[1]), strict=True):
-        assert longer.branches == stage.branches
-        assert (longer.data.pose_balance, stage.data.pose_balance) == (0.5, 0.0)
-    assert more.crops > start.crops
-    assert more.data.augment.stretch > 0
-    assert start.data.augment.stretch == 0
-    assert [stage.fixed_statistics for stage in LONG.stages] == [False, False, True, False]
+def test_long_stays_at_a_high_rate_before_it_comes_down():
+    high, cool, settle, polish, heads = LONG.stages
+    assert [stage.schedule for stage in LONG.stages] == ["constant", *["cosine"] * 4]
+    assert high.learning_rate == cool.learning_rate > polish.learning_rate
+    assert high.crops > cool.crops > polish.crops > settle.crops
+    assert polish.data.augment.shift < settle.data.augment.shift
+    assert [stage.fixed_statistics for stage in LONG.stages] == [False, False, True, True, False]
+    assert {stage.data.pose_balance for stage in LONG.stages} == {0.5}
+    assert [s.optimizer for s in LONG.stages] == ["muon"] * 5
+    assert heads.branches == COMPACT.stages[1].branches
+    assert LONG.faces.keys() == COMPACT.faces.keys()
     assert weights_name(LONG) == "atpn.safetensors"
 
 
@@ -316,15 +329,22 @@ def test_learning_rate_ends_lower_than_it_peaks(schedule):
     assert min(factors) > 0
 
 
+def test_a_constant_rate_warms_up_and_stays():
+    factors = [learning_rate_factor("constant", i / 1000) for i in range(1001)]
+    assert factors[0] == pytest.approx(0.01)
+    assert factors[:41] == sorted(factors[:41])
+    assert set(factors[40:]) == {1.0}
+
+
 def test_stage_lengths_can_be_changed():
     recipe = shortened(COMPACT, {"heads": 640}, seed=4)
     assert [stage.crops for stage in recipe.stages] == [COMPACT.stages[0].crops, 640]
     assert recipe.seed == 4
 
 
-@pytest.mark.parametrize("crops", [{"pose": 640}, {"heads": 63}])
+@pytest.mark.parametrize("crops", [{"pose": 640}, {"heads": 127}])
 def test_impossible_stage_lengths_are_refused(crops):
-    with pytest.raises(DatasetError, match=r"alignment \(batch 64\), heads \(batch 64\); got"):
+    with pytest.raises(DatasetError, match=r"alignment \(batch 128\), heads \(batch 128\); got"):
         shortened(COMPACT, crops)
 
 
@@ -365,7 +385,7 @@ TRAIN = ["train", "--recipe", "compact", "--out", "{out}", "--data"]
         (["evaluate", "--weights", "nowhere.safetensors", "--data", "."], "no file"),
         ([*TRAIN, "nowhere"], "no file"),
         ([*TRAIN, "nowhere", "--device", "cuda:99"], "expected a device"),
-        ([*TRAIN, "nowhere", "--crops", "pose=640"], "alignment (batch 64)"),
+        ([*TRAIN, "nowhere", "--crops", "pose=640"], "alignment (batch 128)"),
         ([*TRAIN, "nowhere", "--resume"], "checkpoint"),
         (["evaluate", "--weights", "{out}/none", "--data", "."], "no file"),
     ],
