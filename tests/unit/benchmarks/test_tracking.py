@@ -219,7 +219,12 @@ def test_a_loop_that_follows_nothing_is_an_error():
 
 def test_rows_of_loops():
     peer = [FrameTime(4.0, 5.0)] * 3
-    ours = [FrameTime(2.0, 2.0, 1.5), FrameTime(3.0, 4.0, 3.0), FrameTime(4.0, 4.0, 3.6)]
+    # the helpers of an engine add to the process, and not to the thread that waits for them
+    ours = [
+        FrameTime(2.0, 4.0, 1.5, 2.0),
+        FrameTime(3.0, 8.0, 3.0, 4.0),
+        FrameTime(4.0, 4.0, 3.6, 4.0),
+    ]
     row = tracking_speed.loop_row(("onnx", "int8"), ours, peer)
     assert row["median_ms"] == 3.0
     assert row["cpu_ms"] == 4.0
@@ -243,7 +248,7 @@ def test_our_loop_leaves_out_frames_in_which_the_detector_ran():
     loop = OurLoop(Tracker(), backend, [np.zeros((4, 4, 3), np.uint8)] * 5)
     times = loop.follow(0, 5)
     assert len(times) == 4
-    assert all(0.0 <= one.network_cpu_ms <= one.cpu_ms for one in times)
+    assert all(0.0 <= one.network_cpu_ms <= one.thread_cpu_ms for one in times)
     assert backend.spent_s > 0.0
 
 
