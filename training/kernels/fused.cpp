@@ -47,6 +47,10 @@ inline Lanes all(float value) { return value - Lanes{}; }
 inline Lanes above(Lanes a, Lanes b) { return a > b ? a : b; }
 inline Lanes below(Lanes a, Lanes b) { return a < b ? a : b; }
 
+struct Pair {
+    Lanes first, second;
+};
+
 enum Activation { NONE = 0, RELU = 1, HARDSWISH = 2, RELU6 = 3 };
 
 template <int A>
@@ -88,11 +92,11 @@ void normalise(const bfloat16* x, bfloat16* out, int64_t pixels, int64_t channel
         }
 }
 
-// Sums over the pixels, per channel, of the gradient behind the activation and of that gradient
-// times (x - mean): sums[0..channels) and sums[channels..2 * channels).
-template <int A>
-void sum_gradients(const bfloat16* x, const bfloat16* gradient, int64_t pixels, int64_t channels,
-                   const float* scale, const float* shift, const float* mean, double* sums) {
+// Adds up two values of each pixel, per channel, into sums[0..channels) and
+// sums[channels..2 * channels). `values_of(c)` gives the function of the pixel's index that gives
+// the two, for the channels from c on.
+template <typename ValuesOf>
+void sum_pixels(int64_t pixels, int64_t channels, double* sums, ValuesOf values_of) {
     const int64_t chunks = (pixels + PIXELS - 1) / PIXELS;
 #pragma omp parallel
     {
@@ -101,26 +105,39 @@ void sum_gradients(const bfloat16* x, const bfloat16* gradient, int64_t pixels, 
         for (int64_t k = 0; k < chunks; k++) {
             const int64_t start = k * PIXELS, stop = std::min(pixels, start + PIXELS);
             for (int64_t c = 0; c < channels; c += WIDTH) {
-                const Lanes a = load(scale + c), b = load(shift + c), m = load(mean + c);
-                Lanes plain[2] = {}, weighted[2] = {};  // two chains hide the adder's latency
+                const auto values = values_of(c);
+                Lanes first[2] = {}, second[2] = {};  // two chains hide the adder's latency
                 const auto add = [&](int64_t p, int chain) {
-                    const Lanes value = load(x + p * channels + c);
-                    const Lanes g = derive<A>(value * a + b, load(gradient + p * channels + c));
-                    plain[chain] += g;
-                    weighted[chain] += g * (value - m);
+                    const Pair pair = values(p);
+                    first[chain] += pair.first;
+                    second[chain] += pair.second;
                 };
                 int64_t p = start;
                 for (; p + 1 < stop; p += 2) add(p, 0), add(p + 1, 1);
                 if (p < stop) add(p, 0);
                 for (int lane = 0; lane < WIDTH; lane++) {
-                    mine[c + lane] += plain[0][lane] + plain[1][lane];
-                    mine[channels + c + lane] += weighted[0][lane] + weighted[1][lane];
+                    mine[c + lane] += first[0][lane] + first[1][lane];
+                    mine[channels + c + lane] += second[0][lane] + second[1][lane];
                 }
             }
         }
 #pragma omp critical
         for (int64_t c = 0; c < 2 * channels; c++) sums[c] += mine[c];
     }
+}
+
+// Sums of the gradient behind the activation, and of that gradient times (x - mean).
+template <int A>
+void sum_gradients(const bfloat16* x, const bfloat16* gradient, int64_t pixels, int64_t channels,
+                   const float* scale, const float* shift, const float* mean, double* sums) {
+    sum_pixels(pixels, channels, sums, [=](int64_t c) {
+        const Lanes a = load(scale + c), b = load(shift + c), m = load(mean + c);
+        return [=](int64_t p) {
+            const Lanes value = load(x + p * channels + c);
+            const Lanes g = derive<A>(value * a + b, load(gradient + p * channels + c));
+            return Pair{g, g * (value - m)};
+        };
+    });
 }
 
 // The gradient of x: scale * (gradient behind the activation) + constant + slope * x.
@@ -324,34 +341,14 @@ extern "C" {
 
 // Mean and variance of each channel.
 void statistics(const bfloat16* x, int64_t pixels, int64_t channels, float* mean, float* variance) {
-    const int64_t chunks = (pixels + PIXELS - 1) / PIXELS;
     std::vector<double> sums(2 * channels, 0.0);
-#pragma omp parallel
-    {
-        std::vector<double> mine(2 * channels, 0.0);
-#pragma omp for schedule(static)
-        for (int64_t k = 0; k < chunks; k++) {
-            const int64_t start = k * PIXELS, stop = std::min(pixels, start + PIXELS);
-            for (int64_t c = 0; c < channels; c += WIDTH) {
-                const Lanes first = load(x + c);  // as origin: against cancellation
-                Lanes plain[2] = {}, squares[2] = {};
-                const auto add = [&](int64_t p, int chain) {
-                    const Lanes value = load(x + p * channels + c) - first;
-                    plain[chain] += value;
-                    squares[chain] += value * value;
-                };
-                int64_t p = start;
-                for (; p + 1 < stop; p += 2) add(p, 0), add(p + 1, 1);
-                if (p < stop) add(p, 0);
-                for (int lane = 0; lane < WIDTH; lane++) {
-                    mine[c + lane] += plain[0][lane] + plain[1][lane];
-                    mine[channels + c + lane] += squares[0][lane] + squares[1][lane];
-                }
-            }
-        }
-#pragma omp critical
-        for (int64_t c = 0; c < 2 * channels; c++) sums[c] += mine[c];
-    }
+    sum_pixels(pixels, channels, sums.data(), [=](int64_t c) {
+        const Lanes origin = load(x + c);  // against cancellation
+        return [=](int64_t p) {
+            const Lanes value = load(x + p * channels + c) - origin;
+            return Pair{value, value * value};
+        };
+    });
     for (int64_t c = 0; c < channels; c++) {
         const double offset = sums[c] / pixels;
         mean[c] = static_cast<float>(offset + to_float(x[c]));

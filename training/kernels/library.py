@@ -85,7 +85,7 @@ def build(folder: Path) -> Path:
 def _require_processor() -> None:
     info = CPU_INFO.read_text() if CPU_INFO.is_file() else ""
     if NEEDED not in info.split():
-        raise KernelError(f"expected a processor with {NEEDED} under Linux, this one has it not")
+        raise KernelError(f"expected a processor with {NEEDED} under Linux, this one lacks it")
 
 
 def _cache_folder() -> Path:
