@@ -18,7 +18,7 @@ from training.kernels import KernelError
 from training.network.detector import Detector
 from training.network.macs import count_modules
 from training.network.variants import NETWORK_NAMES, build_network
-from training.options import at_least
+from training.options import add_machine_arguments, at_least
 from training.protocols import command as evaluate_protocol
 from training.protocols.registry import ALL, PROTOCOLS
 from training.recipes import RECIPES
@@ -41,16 +41,7 @@ def _add_atpn_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     parser.add_argument("--seed", type=at_least(0), help="instead of the recipe's")
-    parser.add_argument("--threads", type=at_least(1), default=2, help="threads of the network")
-    parser.add_argument(
-        "--workers", type=at_least(0), default=2, help="processes that prepare crops"
-    )
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument(
-        "--fused",
-        action="store_true",
-        help="in bfloat16, by kernels compiled here: Linux, g++, a CPU with AVX-512 BF16",
-    )
+    add_machine_arguments(parser)
     parser.add_argument("--init", type=Path, help="weights to start from")
     parser.add_argument(
         "--crops",

@@ -47,7 +47,7 @@ from training.losses import euler_angles
 from training.network.atpn import Atpn
 from training.network.config import INPUT_SIZE
 from training.network.macs import count_modules
-from training.options import at_least
+from training.options import add_machine_arguments, at_least
 from training.protocols.predictor import NetworkPredictor, Predictor, predict_crops
 from training.recipes import (
     ABLATION_FULL,
@@ -440,16 +440,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RECIPE",
         help="this variant beside the full network, may be repeated; default: all",
     )
-    parser.add_argument("--threads", type=at_least(1), default=2, help="threads of the network")
-    parser.add_argument(
-        "--workers", type=at_least(0), default=2, help="processes that prepare crops"
-    )
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument(
-        "--fused",
-        action="store_true",
-        help="in bfloat16, by kernels compiled here: Linux, g++, a CPU with AVX-512 BF16",
-    )
+    add_machine_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:

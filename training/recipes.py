@@ -140,7 +140,7 @@ _STRONG = AugmentConfig(
     low_resolution=0.25,
 )
 
-_RARE_POSES: Final = 0.5  # exponent of ``pose_factors``
+_RARE_POSES = CropConfig(pose_balance=0.5)
 
 # Regions about as far off as those of a tracker, most pictures as they are.
 _GENTLE = AugmentConfig(
@@ -173,16 +173,16 @@ LONG: Final = Recipe(
             _SHORT,
             crops=2_000_000,
             schedule="constant",
-            data=CropConfig(pose_balance=_RARE_POSES),
+            data=_RARE_POSES,
         ),
-        replace(_SHORT, name="cool", crops=256_000, data=CropConfig(pose_balance=_RARE_POSES)),
+        replace(_SHORT, name="cool", crops=256_000, data=_RARE_POSES),
         replace(
             _SHORT,
             name="settle",
             crops=96_000,
             learning_rate=0.0003,
             fixed_statistics=True,
-            data=CropConfig(pose_balance=_RARE_POSES),
+            data=_RARE_POSES,
         ),
         replace(
             _SHORT,
@@ -190,12 +190,12 @@ LONG: Final = Recipe(
             crops=128_000,
             learning_rate=0.0006,
             fixed_statistics=True,
-            data=CropConfig(augment=_GENTLE, pose_balance=_RARE_POSES),
+            data=replace(_RARE_POSES, augment=_GENTLE),
         ),
         replace(
             COMPACT.stages[1],
             crops=96_000,
-            data=CropConfig(negatives=0.5, pose_balance=_RARE_POSES),
+            data=replace(_RARE_POSES, negatives=0.5),
         ),
     ),
     faces=_MOSTLY_REAL,
@@ -208,7 +208,6 @@ _JOINT_SMALL = replace(
     name="small",
     branches=("alignment", "pose"),
     crops=128_000,
-    landmark_loss="squared",
     size=112,
 )
 _JOINT = replace(
@@ -317,7 +316,7 @@ STRONG_AUGMENT: Final = _changed(
 RARE_POSES: Final = _changed(
     "rare_poses",
     "faces of rare poses drawn more often",
-    data=CropConfig(pose_balance=_RARE_POSES),
+    data=_RARE_POSES,
 )
 EQUAL_LABELS: Final = replace(
     _ALIGNMENT,
