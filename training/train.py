@@ -401,6 +401,8 @@ def train(recipe: Recipe, options: RunOptions) -> Path:
         KernelError: ``fused``, and this machine cannot run the kernels.
     """
     require_device(options.device)
+    if options.fused and options.device != "cpu":
+        raise DatasetError(f"expected the device cpu for fused kernels, got {options.device!r}")
     checkpoint = open_run(options.out, resume=options.resume)
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(options.threads)

@@ -336,6 +336,14 @@ def test_a_constant_rate_warms_up_and_stays():
     assert set(factors[40:]) == {1.0}
 
 
+def test_fused_kernels_are_of_the_cpu(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("training.train.require_device", lambda name: None)
+    elsewhere = options(data, tmp_path / "run", fused=True, device="cuda")
+    with pytest.raises(DatasetError, match="expected the device cpu for fused kernels, got 'cuda'"):
+        train(tiny(COMPACT), elsewhere)
+    assert not (tmp_path / "run").exists()
+
+
 def test_stage_lengths_can_be_changed():
     recipe = shortened(COMPACT, {"heads": 640}, seed=4)
     assert [stage.crops for stage in recipe.stages] == [COMPACT.stages[0].crops, 640]
