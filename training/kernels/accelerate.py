@@ -30,7 +30,7 @@ Forward = Callable[..., Any]
 
 
 def accelerate(network: nn.Module) -> None:
-    """Let a network train in bfloat16 on the CPU, about three times as fast.
+    """Let a network train in bfloat16 on the CPU.
 
     Args:
         network: built of the project's blocks; it is changed.
